@@ -1,0 +1,62 @@
+"""What counts as JSON here, and how a value becomes text that any database will store.
+
+A value that Python's encoder takes may still be refused by PostgreSQL (a NUL character, half
+of a surrogate pair), and would then spoil the whole batch that it is written with.  So the
+check is made once, where the value is made: :func:`encode`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+Json = Any
+"""A JSON value: None, bool, int, float, str, list or dict with string keys."""
+
+
+class UnstorableValue(ValueError):
+    """The value cannot be stored as JSON."""
+
+
+def encode(value: Json, *, limit_bytes: int | None = None) -> str:
+    """Return ``value`` as compact JSON text that PostgreSQL and SQLite both store.
+
+    Args:
+        limit_bytes: The most that the text may measure in UTF-8; None means no limit.
+
+    Raises:
+        UnstorableValue: it is not JSON (sets, NaN, other objects, cycles), nests too deep,
+            holds a NUL character or half a surrogate pair, or is larger than the limit.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except RecursionError:
+        raise UnstorableValue("the value nests too deeply to be stored as JSON") from None
+    except UnicodeEncodeError:
+        raise UnstorableValue("the value holds half of a surrogate pair in a string") from None
+    except (TypeError, ValueError) as error:
+        raise UnstorableValue(f"the value is not JSON: {error}") from None
+    if "\\u0000" in text and _has_nul(value):
+        raise UnstorableValue("the value holds a NUL character, which PostgreSQL cannot store")
+    if limit_bytes is not None and size > limit_bytes:
+        raise UnstorableValue(f"the value measures {size:,} bytes; the limit is {limit_bytes:,}")
+    return text
+
+
+def decode(text: str | bytes) -> Json:
+    """Return the value of JSON text."""
+    return json.loads(text)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with what no text column stores (NUL, lone surrogates) made visible."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def _has_nul(value: Json) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+    return isinstance(value, list | tuple) and any(_has_nul(item) for item in value)

@@ -1,0 +1,99 @@
+"""JSON Schema of configs and inputs: derived from dataclasses, checked with every fault listed."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from .json import Json, decode, encode
+
+Schema = dict[str, Any]
+
+_SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a definition, a config or an input.
+
+    Attributes:
+        path: Where, as a JSON path from the outermost value, such as ``nodes[2].config.url``.
+        code: A short, stable name of the kind of fault, for programs.
+        message: What is wrong and what to do, for people.
+    """
+
+    path: str
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+def schema_of(declared: type | Schema | None) -> Schema | None:
+    """Return the JSON Schema of a config: a dict is one already, a dataclass is read.
+
+    Fields without a default are required, other keys than the fields are refused.  A field's
+    metadata is merged into its schema: ``field(metadata={"minimum": 1})``.
+    """
+    if declared is None or isinstance(declared, dict):
+        return declared
+    if not dataclasses.is_dataclass(declared):
+        raise TypeError(f"a config is a dataclass or a JSON Schema, not {declared!r}")
+    return _dataclass_schema(declared)
+
+
+def faults_in(schema: Schema, value: Json, path: str) -> Iterator[Fault]:
+    """Yield every fault of ``value``, each with its full path."""
+    errors = _validator(encode(schema)).iter_errors(value)
+    for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
+        yield Fault(path + json_path(error.absolute_path), "schema", error.message)
+
+
+def json_path(parts: typing.Iterable[str | int]) -> str:
+    """Write ``["nodes", 2, "url"]`` as ``.nodes[2].url``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+
+
+@lru_cache(maxsize=512)
+def _validator(schema: str) -> Draft202012Validator:
+    return Draft202012Validator(decode(schema))
+
+
+def _dataclass_schema(declared: Any) -> Schema:
+    hints = typing.get_type_hints(declared)
+    fields = dataclasses.fields(declared)
+    missing = dataclasses.MISSING
+    required = [f.name for f in fields if f.default is missing and f.default_factory is missing]
+    return {
+        "type": "object",
+        "properties": {f.name: _field_schema(hints[f.name], f.metadata) for f in fields},
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _field_schema(hint: Any, metadata: Mapping[str, Any]) -> Schema:
+    return {**_hint_schema(hint), **metadata}
+
+
+def _hint_schema(hint: Any) -> Schema:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return {"enum": list(arguments)}
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [_hint_schema(argument) for argument in arguments]}
+    if origin in (list, tuple) or hint in (list, tuple):
+        return {"type": "array", **({"items": _hint_schema(arguments[0])} if arguments else {})}
+    if origin is dict or hint is dict:
+        values = {"additionalProperties": _hint_schema(arguments[1])} if arguments else {}
+        return {"type": "object", **values}
+    if dataclasses.is_dataclass(hint):
+        return _dataclass_schema(hint)
+    return {"type": _SCALARS[hint]} if hint in _SCALARS else {}
