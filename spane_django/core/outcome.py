@@ -100,5 +100,7 @@ class RetryAfter(NodeError):
     """Raised by a node: try again, but not before ``seconds`` have passed."""
 
     def __init__(self, seconds: float, message: str = "") -> None:
-        super().__init__(message or f"asked to wait {seconds:g} s before the next attempt")
+        super().__init__(
+            message or f"asked to wait {seconds:g} s before the next attempt"
+        )
         self.retry_after = timedelta(seconds=max(0.0, seconds))

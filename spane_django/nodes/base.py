@@ -138,7 +138,9 @@ class Registry:
         known = self._types.get(name)
         is_taken = known is not None and name not in self._built_in
         if is_taken and not _is_same(type(known), node_class):
-            raise DuplicateNodeType(f"two node types are named '{name}': rename one of them")
+            raise DuplicateNodeType(
+                f"two node types are named '{name}': rename one of them"
+            )
         self._types[name] = node_class()
         (self._built_in.add if built_in else self._built_in.discard)(name)
         return node_class
@@ -198,7 +200,8 @@ def node(
             "timeout": None if timeout is None else timedelta(seconds=timeout),
             "queue": queue,
             "is_pure": pure,
-            "description": description or (inspect.getdoc(function) or "").partition("\n")[0],
+            "description": description
+            or (inspect.getdoc(function) or "").partition("\n")[0],
             "execute": staticmethod(function),
         }
         return registry.register(_type(function.__name__, (Node,), body))
@@ -211,4 +214,7 @@ _type = type
 
 def _is_same(known: type, again: type) -> bool:
     """Say whether a module was merely imported again (autoreload, tests)."""
-    return (known.__module__, known.__qualname__) == (again.__module__, again.__qualname__)
+    return (known.__module__, known.__qualname__) == (
+        again.__module__,
+        again.__qualname__,
+    )

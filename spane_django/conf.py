@@ -1,0 +1,132 @@
+"""The settings: one dict, ``SPANE``, with every key typed and documented here.
+
+Read live, so that tests may override them.  Unknown keys are an error, with a guess at what was
+meant: a misspelt setting must not be ignored.  Redis is configured once, in ``RQ_QUEUES``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What ``SPANE = {...}`` may hold, with the defaults.
+
+    Attributes:
+        QUEUE: The queue of nodes whose type and workflow name none; must be in ``RQ_QUEUES``.
+        CONCURRENCY: Plain nodes that one worker runs at once, on threads.
+        ASYNC_CONCURRENCY: ``async`` nodes that one worker runs at once, on one event loop.
+        BATCH: The most nodes that one transaction claims or settles.  Larger batches commit
+            less often but hold an execution longer.
+        LINGER_SECONDS: How long a drain without work waits before its RQ job ends.
+        SLICE_SECONDS: How long a drain works before it hands over to a fresh RQ job, so that
+            deploys and other jobs get their turn.
+        HEARTBEAT_SECONDS: How often a worker says that it lives.
+        LEASE_SECONDS: A worker silent for so long is taken for dead and its nodes run again.
+        MAX_LOSSES: A node that was running when so many workers died is given up.
+        SWEEP_SECONDS: How often the scheduler looks for what nobody woke.
+        SHUTDOWN_SECONDS: How long a stopping worker waits for its nodes in flight.
+        MAX_NODES: The most nodes of a definition.
+        MAX_DEFINITION_BYTES: The largest definition, as JSON.
+        MAX_PAYLOAD_BYTES: The largest input of an execution or output of a node, as JSON.
+        MAX_LOG_LINES: The most log lines kept of one attempt; the rest are counted.
+        HTTP_ALLOWED_HOSTS: Host names, addresses and networks (CIDR) that ``http`` nodes may
+            reach although they are not public.  Empty: public addresses only.
+        HTTP_MAX_RESPONSE_BYTES: The largest response that an ``http`` node reads.
+        DISPATCHER: Dotted path of what wakes workers.
+    """
+
+    QUEUE: str = "spane"
+    CONCURRENCY: int = 8
+    ASYNC_CONCURRENCY: int = 200
+    BATCH: int = 100
+    LINGER_SECONDS: float = 5.0
+    SLICE_SECONDS: float = 60.0
+    HEARTBEAT_SECONDS: float = 5.0
+    LEASE_SECONDS: float = 30.0
+    MAX_LOSSES: int = 3
+    SWEEP_SECONDS: float = 5.0
+    SHUTDOWN_SECONDS: float = 20.0
+    MAX_NODES: int = 5_000
+    MAX_DEFINITION_BYTES: int = 4_194_304
+    MAX_PAYLOAD_BYTES: int = 8_388_608
+    MAX_LOG_LINES: int = 1_000
+    HTTP_ALLOWED_HOSTS: tuple[str, ...] = ()
+    HTTP_MAX_RESPONSE_BYTES: int = 1_048_576
+    DISPATCHER: str = "spane_django.dispatch.rq.wake"
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.LEASE_SECONDS)
+
+
+@lru_cache(maxsize=1)
+def current() -> Settings:
+    """Return the settings as they are now.
+
+    Raises:
+        ImproperlyConfigured: a key is unknown or a value has the wrong type; all are listed.
+    """
+    given: dict[str, Any] = getattr(django_settings, "SPANE", {})
+    faults = faults_of(given)
+    if faults:
+        raise ImproperlyConfigured("SPANE: " + "; ".join(faults))
+    return Settings(**given)
+
+
+def faults_of(given: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the keys and types of ``SPANE``, as sentences."""
+    known = {field.name: field for field in fields(Settings)}
+    faults = []
+    for key, value in given.items():
+        if key not in known:
+            guess = difflib.get_close_matches(str(key).upper(), known, n=1)
+            hint = f", did you mean '{guess[0]}'?" if guess else ""
+            faults.append(f"unknown setting '{key}'{hint}")
+        elif not _fits(value, known[key].default):
+            wanted = type(known[key].default).__name__
+            faults.append(f"'{key}' takes {wanted}, not {type(value).__name__}")
+    return faults
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, type(default))
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple)
+    return isinstance(value, type(default))
+
+
+class _Live:
+    """Reads each setting when it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(current(), name)
+
+
+settings: Settings = _Live()  # type: ignore[assignment]  # the same names, read live
+
+
+def wake_function() -> Any:
+    """Return the function that wakes workers: ``wake(queues)``."""
+    return import_string(settings.DISPATCHER)
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "SPANE":
+        current.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="spane_django.conf")

@@ -1,0 +1,249 @@
+"""What happens next: the one place that knows the rules of progress.
+
+Given the graph and what is known of the joins, :func:`advance` takes the nodes that have ended
+and says which nodes are now released, skipped or blocked, and what every other join has seen
+so far.  It costs time in the edges of what ended, never in the size of the graph.
+
+The rules, in full:
+
+* An edge is *live* if its source completed and chose it (a source that chose nothing at all
+  chose every edge), *dead* if its source was skipped or chose others, *broken* if its source
+  failed or was cancelled, and *open* while its source has not ended.
+* A node's join rule turns the counts of its edges into a decision (:func:`decide`):
+  ``all`` runs once no edge is open and one is live; ``any`` runs at the first live edge, once;
+  ``n_of_m`` at the n-th; ``all_done`` runs once no edge is open and one is live or broken;
+  ``none_failed`` is ``all`` that also runs if every parent was skipped.
+* A node whose rule can no longer be met is blocked if a broken edge is to blame, else skipped.
+* What is skipped or blocked has ended too, and its edges follow in the same call.
+* A halted execution (``failFast`` after a failure) releases nothing: every decision blocks.
+
+Who tells the truth about a node's counts is not decided here: the caller hands in, under the
+execution's lock, the joins that :func:`touched` names and stores what comes back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .graph import Graph
+from .statuses import NodeStatus
+
+
+class JoinRule(StrEnum):
+    """When a node with several parents runs."""
+
+    ALL = "all"
+    ANY = "any"
+    N_OF_M = "n_of_m"
+    ALL_DONE = "all_done"
+    NONE_FAILED = "none_failed"
+
+
+class Decision(StrEnum):
+    """What the counts of a node's edges mean for it."""
+
+    WAIT = "wait"
+    RELEASE = "release"
+    SKIP = "skip"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The rule of one node: ``needed`` is the n of ``n_of_m``."""
+
+    rule: JoinRule = JoinRule.ALL
+    needed: int = 1
+
+
+ALL = Join()
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """What a node that has not been decided yet has seen of its incoming edges."""
+
+    open: int
+    live: int = 0
+    broken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A node that has ended, and the children it chose (None: all of them)."""
+
+    node_id: str
+    status: NodeStatus
+    chosen: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """What follows from the nodes that ended.
+
+    Attributes:
+        released: Nodes that may run now, in the order of release.
+        skipped: Nodes that no taken branch leads to.
+        blocked: Nodes that can never run because something upstream failed.
+        waiting: The new counts of nodes that are still undecided.
+    """
+
+    released: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+    waiting: dict[str, Arrivals] = field(default_factory=dict)
+
+
+def decide(join: Join, arrivals: Arrivals) -> Decision:
+    """Return what ``arrivals`` mean under the rule of ``join``."""
+    needed = {JoinRule.ANY: 1, JoinRule.N_OF_M: join.needed}.get(join.rule)
+    if needed is not None:
+        return _decide_early(arrivals, needed)
+    if join.rule is not JoinRule.ALL_DONE and arrivals.broken:
+        return Decision.BLOCK
+    if arrivals.open:
+        return Decision.WAIT
+    done = arrivals.live + arrivals.broken
+    return (
+        Decision.RELEASE if done or join.rule is JoinRule.NONE_FAILED else Decision.SKIP
+    )
+
+
+def advance(
+    graph: Graph,
+    ended: Iterable[Ended],
+    joins: Mapping[str, Join],
+    seen: Mapping[str, Arrivals | None],
+    *,
+    is_halted: bool = False,
+) -> Progress:
+    """Return everything that follows from ``ended``.
+
+    Args:
+        joins: The rule of each node that has another than ``all``.
+        seen: For the nodes of :func:`touched`: the arrivals stored so far, or None for a node
+            that is decided already.  A node that is absent has seen nothing yet.
+        is_halted: Block instead of release.
+    """
+    progress = Progress()
+    arrived: dict[str, Arrivals | None] = {}
+    queue = deque(ended)
+    while queue:
+        end = queue.popleft()
+        for child in graph.children[end.node_id]:
+            arrivals = _arrivals(graph, child, seen, arrived)
+            if arrivals is None:
+                continue
+            _arrive(arrivals, end, child)
+            decision = decide(joins.get(child, ALL), arrivals)
+            if decision is Decision.WAIT:
+                continue
+            arrived[child] = None
+            queue.extend(_decided(progress, child, decision, is_halted))
+    progress.waiting = {
+        node: counts for node, counts in arrived.items() if counts is not None
+    }
+    return progress
+
+
+def touched(graph: Graph, ended: Iterable[Ended]) -> set[str]:
+    """Return every node with several parents whose stored arrivals ``advance`` may need.
+
+    These are the children of what ended and, where an edge is not live, all that lies behind
+    it, because skips and blocks travel on.
+    """
+    nodes: set[str] = set()
+    for end in ended:
+        for child in graph.children[end.node_id]:
+            nodes.add(child)
+            if end.status is not NodeStatus.COMPLETED or not _chose(end, child):
+                nodes |= graph.descendants(child)
+    return {node for node in nodes if len(graph.parents[node]) > 1}
+
+
+def rewind(
+    graph: Graph, ended: Mapping[str, Ended], node_id: str
+) -> dict[str, Arrivals]:
+    """Return the nodes whose fate is open again once ``node_id`` is to run anew.
+
+    These are its skipped and cancelled descendants, as far as they hang together with it, each
+    with what it has seen from parents that stay ended.
+
+    Args:
+        ended: Every node that has ended, by id.
+    """
+    open_again: set[str] = set()
+    queue = deque([node_id])
+    while queue:
+        for child in graph.children[queue.popleft()]:
+            end = ended.get(child)
+            is_undone = end is not None and end.status in _UNDONE
+            if is_undone and child not in open_again:
+                open_again.add(child)
+                queue.append(child)
+    closed = {
+        key: end
+        for key, end in ended.items()
+        if key != node_id and key not in open_again
+    }
+    return {child: recount(graph, closed, child) for child in sorted(open_again)}
+
+
+def recount(graph: Graph, ended: Mapping[str, Ended], node_id: str) -> Arrivals:
+    """Return what ``node_id`` has seen, counted afresh from the parents that have ended."""
+    arrivals = Arrivals(open=len(graph.parents[node_id]))
+    for parent in graph.parents[node_id]:
+        if parent in ended:
+            _arrive(arrivals, ended[parent], node_id)
+    return arrivals
+
+
+_UNDONE = frozenset({NodeStatus.SKIPPED, NodeStatus.CANCELLED})
+
+
+def _decide_early(arrivals: Arrivals, needed: int) -> Decision:
+    if arrivals.live >= needed:
+        return Decision.RELEASE
+    if arrivals.live + arrivals.open >= needed:
+        return Decision.WAIT
+    return Decision.BLOCK if arrivals.broken else Decision.SKIP
+
+
+def _arrivals(
+    graph: Graph,
+    node: str,
+    seen: Mapping[str, Arrivals | None],
+    arrived: dict[str, Arrivals | None],
+) -> Arrivals | None:
+    if node not in arrived:
+        stored = seen.get(node, Arrivals(open=len(graph.parents[node])))
+        arrived[node] = stored and Arrivals(stored.open, stored.live, stored.broken)
+    return arrived[node]
+
+
+def _arrive(arrivals: Arrivals, end: Ended, child: str) -> None:
+    arrivals.open -= 1
+    if end.status is NodeStatus.COMPLETED:
+        arrivals.live += _chose(end, child)
+    elif end.status is not NodeStatus.SKIPPED:
+        arrivals.broken += 1
+
+
+def _chose(end: Ended, child: str) -> bool:
+    return end.chosen is None or child in end.chosen
+
+
+def _decided(
+    progress: Progress, node: str, decision: Decision, is_halted: bool
+) -> Iterator[Ended]:
+    if decision is Decision.RELEASE and not is_halted:
+        progress.released.append(node)
+    elif decision is Decision.SKIP:
+        progress.skipped.append(node)
+        yield Ended(node, NodeStatus.SKIPPED)
+    else:
+        progress.blocked.append(node)
+        yield Ended(node, NodeStatus.CANCELLED)
