@@ -235,7 +235,7 @@ class Definition:
         return self.raw.get("inputSchema")
 
 
-def parse(raw: Any, *, limits: Limits = Limits()) -> Definition:  # noqa: B008 - frozen
+def parse(raw: Any, *, limits: Limits = Limits()) -> Definition:
     """Read a definition.
 
     Raises:
@@ -266,18 +266,12 @@ def read(raw: Any, *, limits: Limits) -> tuple[Definition | None, list[Fault]]:
 def _size_faults(raw: Any, limits: Limits) -> Iterator[Fault]:
     nodes = raw.get("nodes") if isinstance(raw, dict) else None
     if isinstance(nodes, list) and len(nodes) > limits.nodes:
-        message = (
-            f"{len(nodes):,} nodes are too many: at most {limits.nodes:,} are allowed"
-        )
-        yield Fault(
-            "nodes", "too_many_nodes", message + "; move a part into a sub-workflow"
-        )
+        message = f"{len(nodes):,} nodes are too many: at most {limits.nodes:,} are allowed"
+        yield Fault("nodes", "too_many_nodes", message + "; move a part into a sub-workflow")
     try:
         encode(raw, limit_bytes=limits.size_bytes)
     except UnstorableValue as error:
-        yield Fault(
-            "", "too_large" if "measures" in str(error) else "not_json", str(error)
-        )
+        yield Fault("", "too_large" if "measures" in str(error) else "not_json", str(error))
 
 
 def _has_shape(raw: Any) -> bool:
@@ -301,9 +295,7 @@ def _id_faults(nodes: list[dict[str, Any]]) -> Iterator[Fault]:
     counts = Counter(node["id"] for node in nodes)
     for index, node in enumerate(nodes):
         if counts[node["id"]] > 1:
-            message = (
-                f"Duplicate node id '{node['id']}': give each node an id of its own"
-            )
+            message = f"Duplicate node id '{node['id']}': give each node an id of its own"
             yield Fault(f"nodes[{index}].id", "duplicate_id", message)
 
 
@@ -352,11 +344,11 @@ def _path_faults(definition: Definition) -> Iterator[Fault]:
     )
     cycle = graph.cycle()
     if cycle:
-        message = (
-            f"Workflow contains a cycle: {' → '.join(cycle)}; remove one of its edges"
-        )
+        message = f"Workflow contains a cycle: {' → '.join(cycle)}; remove one of its edges"
         yield Fault("nodes", "cycle", message)
-    for node_id in sorted(set(graph.children) - graph.reachable(graph.roots)):
-        index = list(definition.nodes).index(node_id)
+    reachable = graph.reachable(graph.roots) | set(cycle or ())
+    for index, node_id in enumerate(graph.children):
+        if node_id in reachable:
+            continue
         message = f"no path leads to node '{node_id}' from a node without inputs"
         yield Fault(f"nodes[{index}]", "unreachable", message)

@@ -45,9 +45,7 @@ class Graph:
         seen = set(sources)
         queue = deque(seen)
         while queue:
-            fresh = [
-                child for child in self.children[queue.popleft()] if child not in seen
-            ]
+            fresh = [child for child in self.children[queue.popleft()] if child not in seen]
             seen.update(fresh)
             queue.extend(fresh)
         return seen

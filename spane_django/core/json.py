@@ -29,28 +29,18 @@ def encode(value: Json, *, limit_bytes: int | None = None) -> str:
             holds a NUL character or half a surrogate pair, or is larger than the limit.
     """
     try:
-        text = json.dumps(
-            value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(text.encode())
     except RecursionError:
-        raise UnstorableValue(
-            "the value nests too deeply to be stored as JSON"
-        ) from None
+        raise UnstorableValue("the value nests too deeply to be stored as JSON") from None
     except UnicodeEncodeError:
-        raise UnstorableValue(
-            "the value holds half of a surrogate pair in a string"
-        ) from None
+        raise UnstorableValue("the value holds half of a surrogate pair in a string") from None
     except (TypeError, ValueError) as error:
         raise UnstorableValue(f"the value is not JSON: {error}") from None
     if "\\u0000" in text and _has_nul(value):
-        raise UnstorableValue(
-            "the value holds a NUL character, which PostgreSQL cannot store"
-        )
+        raise UnstorableValue("the value holds a NUL character, which PostgreSQL cannot store")
     if limit_bytes is not None and size > limit_bytes:
-        raise UnstorableValue(
-            f"the value measures {size:,} bytes; the limit is {limit_bytes:,}"
-        )
+        raise UnstorableValue(f"the value measures {size:,} bytes; the limit is {limit_bytes:,}")
     return text
 
 

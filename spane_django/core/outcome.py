@@ -27,7 +27,7 @@ class Result:
     next_nodes: Sequence[str] | None = None
 
     @staticmethod
-    def failure(message: str, *, type: str = "Failure") -> Failure:  # noqa: A002 - the wire's word
+    def failure(message: str, *, type: str = "Failure") -> Failure:
         """Answer that the work cannot be done.  It is final: no retry follows."""
         return Failure(message=message, type=type, is_retryable=False)
 
@@ -100,7 +100,5 @@ class RetryAfter(NodeError):
     """Raised by a node: try again, but not before ``seconds`` have passed."""
 
     def __init__(self, seconds: float, message: str = "") -> None:
-        super().__init__(
-            message or f"asked to wait {seconds:g} s before the next attempt"
-        )
+        super().__init__(message or f"asked to wait {seconds:g} s before the next attempt")
         self.retry_after = timedelta(seconds=max(0.0, seconds))

@@ -107,9 +107,7 @@ def decide(join: Join, arrivals: Arrivals) -> Decision:
     if arrivals.open:
         return Decision.WAIT
     done = arrivals.live + arrivals.broken
-    return (
-        Decision.RELEASE if done or join.rule is JoinRule.NONE_FAILED else Decision.SKIP
-    )
+    return Decision.RELEASE if done or join.rule is JoinRule.NONE_FAILED else Decision.SKIP
 
 
 def advance(
@@ -143,9 +141,7 @@ def advance(
                 continue
             arrived[child] = None
             queue.extend(_decided(progress, child, decision, is_halted))
-    progress.waiting = {
-        node: counts for node, counts in arrived.items() if counts is not None
-    }
+    progress.waiting = {node: counts for node, counts in arrived.items() if counts is not None}
     return progress
 
 
@@ -164,9 +160,7 @@ def touched(graph: Graph, ended: Iterable[Ended]) -> set[str]:
     return {node for node in nodes if len(graph.parents[node]) > 1}
 
 
-def rewind(
-    graph: Graph, ended: Mapping[str, Ended], node_id: str
-) -> dict[str, Arrivals]:
+def rewind(graph: Graph, ended: Mapping[str, Ended], node_id: str) -> dict[str, Arrivals]:
     """Return the nodes whose fate is open again once ``node_id`` is to run anew.
 
     These are its skipped and cancelled descendants, as far as they hang together with it, each
@@ -184,11 +178,7 @@ def rewind(
             if is_undone and child not in open_again:
                 open_again.add(child)
                 queue.append(child)
-    closed = {
-        key: end
-        for key, end in ended.items()
-        if key != node_id and key not in open_again
-    }
+    closed = {key: end for key, end in ended.items() if key != node_id and key not in open_again}
     return {child: recount(graph, closed, child) for child in sorted(open_again)}
 
 
@@ -236,9 +226,7 @@ def _chose(end: Ended, child: str) -> bool:
     return end.chosen is None or child in end.chosen
 
 
-def _decided(
-    progress: Progress, node: str, decision: Decision, is_halted: bool
-) -> Iterator[Ended]:
+def _decided(progress: Progress, node: str, decision: Decision, is_halted: bool) -> Iterator[Ended]:
     if decision is Decision.RELEASE and not is_halted:
         progress.released.append(node)
     elif decision is Decision.SKIP:

@@ -64,9 +64,7 @@ class Retry:
         """
         match self.backoff:
             case Backoff.EXPONENTIAL:
-                seconds = self.base.total_seconds() * self.factor ** min(
-                    failures - 1, 64
-                )
+                seconds = self.base.total_seconds() * self.factor ** min(failures - 1, 64)
             case Backoff.LINEAR:
                 seconds = self.base.total_seconds() * failures
             case Backoff.FIXED:

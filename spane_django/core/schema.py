@@ -58,17 +58,14 @@ def schema_of(declared: type | Schema | None) -> Schema | None:
 def faults_in(schema: Schema, value: Json, path: str) -> Iterator[Fault]:
     """Yield every fault of ``value``, each with its full path."""
     errors = _validator(encode(schema)).iter_errors(value)
-    for error in sorted(
-        errors, key=lambda error: [str(part) for part in error.absolute_path]
-    ):
-        yield Fault(path + json_path(error.absolute_path), "schema", error.message)
+    for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
+        where = (path + json_path(error.absolute_path)).removeprefix(".")
+        yield Fault(where, "schema", error.message)
 
 
 def json_path(parts: typing.Iterable[str | int]) -> str:
     """Write ``["nodes", 2, "url"]`` as ``.nodes[2].url``."""
-    return "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts
-    )
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
 
 
 @lru_cache(maxsize=512)
@@ -80,14 +77,10 @@ def _dataclass_schema(declared: Any) -> Schema:
     hints = typing.get_type_hints(declared)
     fields = dataclasses.fields(declared)
     missing = dataclasses.MISSING
-    required = [
-        f.name for f in fields if f.default is missing and f.default_factory is missing
-    ]
+    required = [f.name for f in fields if f.default is missing and f.default_factory is missing]
     return {
         "type": "object",
-        "properties": {
-            f.name: _field_schema(hints[f.name], f.metadata) for f in fields
-        },
+        "properties": {f.name: _field_schema(hints[f.name], f.metadata) for f in fields},
         "required": required,
         "additionalProperties": False,
     }
@@ -109,9 +102,7 @@ def _hint_schema(hint: Any) -> Schema:
             **({"items": _hint_schema(arguments[0])} if arguments else {}),
         }
     if origin is dict or hint is dict:
-        values = (
-            {"additionalProperties": _hint_schema(arguments[1])} if arguments else {}
-        )
+        values = {"additionalProperties": _hint_schema(arguments[1])} if arguments else {}
         return {"type": "object", **values}
     if dataclasses.is_dataclass(hint):
         return _dataclass_schema(hint)

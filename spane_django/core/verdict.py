@@ -1,0 +1,121 @@
+"""What becomes of a node run when its attempt has ended: the outcome under the node's policy.
+
+The verdict is one event of the node's table with all that the event brings along.  Applying it
+is the engine's work; nothing here reads a clock or a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from .json import Json
+from .outcome import Delay, Failure, Lost, Outcome, Result, Returned
+from .retry import DEFAULT, Retry
+from .statuses import NodeEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a node's definition and type say about its failures.
+
+    Attributes:
+        continues: Whether a final failure becomes data for the children.
+        max_losses: So many workers may die while running the node before it is given up.
+    """
+
+    retry: Retry = DEFAULT
+    continues: bool = False
+    max_losses: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a node run has used up so far."""
+
+    failures: int = 0
+    losses: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The event, and what it brings along.
+
+    Attributes:
+        budget: What is used up now.
+        failure: Why the attempt did not succeed; None if it did.
+        data: What a completed node hands on.
+        next_nodes: The children that a completed node chose; None: all.
+        available_at: When it may run again.
+        checkpoint: What a deferred node finds when it goes on.
+        is_lost: Whether the attempt ended with its worker.
+    """
+
+    event: NodeEvent
+    budget: Budget
+    failure: Failure | None = None
+    data: Json = None
+    next_nodes: list[str] | None = None
+    available_at: datetime | None = None
+    checkpoint: Json = None
+    is_lost: bool = False
+
+
+def judge(
+    outcome: Outcome, policy: Policy, budget: Budget, *, now: datetime, chance: float = 0.0
+) -> Verdict:
+    """Return what becomes of a running node whose attempt ended in ``outcome``.
+
+    Args:
+        chance: A random number in [0, 1) for the jitter of a retry.
+    """
+    match outcome:
+        case Result(data=data, next_nodes=chosen):
+            next_nodes = None if chosen is None else list(chosen)
+            return Verdict(
+                event=NodeEvent.COMPLETED, budget=budget, data=data, next_nodes=next_nodes
+            )
+        case Delay(until=until, checkpoint=checkpoint):
+            return Verdict(
+                event=NodeEvent.DEFERRED, budget=budget, available_at=until, checkpoint=checkpoint
+            )
+        case Returned():
+            return Verdict(event=NodeEvent.RETURNED, budget=budget, available_at=now)
+        case Lost():
+            return _lost(policy, budget, now)
+        case Failure():
+            return _failed(outcome, policy, budget, now=now, chance=chance)
+        case _:
+            assert_never(outcome)
+
+
+def _lost(policy: Policy, budget: Budget, now: datetime) -> Verdict:
+    used = Budget(failures=budget.failures, losses=budget.losses + 1)
+    message = f"its worker died while running it ({used.losses} of {policy.max_losses})"
+    failure = Failure(message=message, type="WorkerLost")
+    if used.losses >= policy.max_losses:
+        return Verdict(event=NodeEvent.FAILED, budget=used, failure=failure, is_lost=True)
+    return Verdict(
+        event=NodeEvent.LOST, budget=used, failure=failure, available_at=now, is_lost=True
+    )
+
+
+def _failed(
+    failure: Failure, policy: Policy, budget: Budget, *, now: datetime, chance: float
+) -> Verdict:
+    used = Budget(failures=budget.failures + 1, losses=budget.losses)
+    if policy.retry.allows(failure, failures=used.failures):
+        wait = failure.retry_after
+        if wait is None:
+            wait = policy.retry.wait(failures=used.failures, chance=chance)
+        return Verdict(
+            event=NodeEvent.RETRIED, budget=used, failure=failure, available_at=now + wait
+        )
+    if policy.continues:
+        data = {
+            "error": failure.message,
+            "_metadata": {"continuedOnFail": True, "originalError": failure.message},
+        }
+        return Verdict(event=NodeEvent.COMPLETED, budget=used, failure=failure, data=data)
+    return Verdict(event=NodeEvent.FAILED, budget=used, failure=failure)

@@ -1,0 +1,93 @@
+"""Claiming: a worker takes node runs that are ready, and is the only one that may settle them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from ..core.json import Json, decode
+from .db import in_transaction
+from .rows import ClaimedRow, Key
+from .sql import statements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The proof that its holder may settle one attempt of a node run.
+
+    Attributes:
+        token: Changes with every claim of the node run; a write without it is refused.
+        failures: How many attempts have failed since the node's budget was last fresh.
+        losses: How many workers have died while running it.
+        checkpoint: What the node's last ``Delay`` handed on.
+    """
+
+    id: int
+    execution_id: UUID
+    version_id: int
+    node_id: str
+    token: UUID
+    attempt: int = 1
+    failures: int = 0
+    losses: int = 0
+    checkpoint: Json = None
+
+    @property
+    def key(self) -> Key:
+        return (self.execution_id, self.node_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """What a worker would take on.
+
+    Attributes:
+        room: The most claims it has use for.
+        fill: Whether to look for other ready node runs when the successors of what is settled
+            leave room; False saves a statement when nothing new is expected.
+    """
+
+    worker_id: UUID
+    queue: str
+    room: int
+    fill: bool = True
+
+
+def claim(want: Want, *, now: datetime) -> list[Claim]:
+    """Claim ready node runs of a queue by priority, then age.
+
+    An empty list is an ordinary answer: nothing is due, others were faster, or what is ready
+    belongs to paused executions.
+
+    Locks:
+        The node runs that it takes, skipping those that somebody else has locked.
+    """
+    if want.room < 1:
+        return []
+    return in_transaction(lambda: take(want, want.room, now=now))
+
+
+def take(want: Want, room: int, *, now: datetime) -> list[Claim]:
+    """Claim inside the caller's transaction."""
+    token = uuid4()
+    rows = statements().claim(
+        queue=want.queue, room=room, worker_id=want.worker_id, token=token, now=now
+    )
+    return list(_claims(rows, token))
+
+
+def _claims(rows: Iterable[ClaimedRow], token: UUID) -> Iterable[Claim]:
+    for row in rows:
+        yield Claim(
+            id=row.id,
+            execution_id=row.execution_id,
+            version_id=row.version_id,
+            node_id=row.node_id,
+            token=token,
+            attempt=row.attempt,
+            failures=row.failures,
+            losses=row.losses,
+            checkpoint=None if row.checkpoint is None else decode(row.checkpoint),
+        )

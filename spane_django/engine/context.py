@@ -1,0 +1,182 @@
+"""What a node sees of its execution: input, config with templates filled in, results, a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from datetime import datetime
+from threading import Event
+from typing import Any
+
+from ..conf import settings
+from ..core.expressions import has_templates, render
+from ..core.json import Json, UnstorableValue, decode, encode, printable
+from ..core.statuses import NodeStatus
+from ..models import Execution, NodeRun
+from ..nodes.base import Context, Node
+from .claim import Claim
+from .finished import Line
+from .inputs import Received
+from .versions import prepared
+
+
+class Journal:
+    """Collects a node's log lines until its attempt is settled.  Implements `nodes.base.Log`."""
+
+    def __init__(self, claim: Claim, clock: Callable[[], datetime]) -> None:
+        self._claim = claim
+        self._clock = clock
+        self._dropped = 0
+        self.lines: list[Line] = []
+
+    def debug(self, message: str, **data: Json) -> None:
+        self._add("debug", message, data)
+
+    def info(self, message: str, **data: Json) -> None:
+        self._add("info", message, data)
+
+    def warning(self, message: str, **data: Json) -> None:
+        self._add("warning", message, data)
+
+    def error(self, message: str, **data: Json) -> None:
+        self._add("error", message, data)
+
+    def _add(self, level: str, message: str, data: dict[str, Json]) -> None:
+        if len(self.lines) >= settings.MAX_LOG_LINES:
+            self._dropped += 1
+            message = f"{self._dropped} further lines of this attempt were not kept"
+            level, data = "warning", {}
+            self.lines.pop()
+        self.lines.append(
+            Line(
+                execution_id=self._claim.execution_id,
+                node_id=self._claim.node_id,
+                attempt=self._claim.attempt,
+                level=level,
+                message=printable(str(message)),
+                data=_storable(data),
+                created_at=self._clock(),
+            )
+        )
+
+
+class Results(Mapping[str, Json]):
+    """Every finished node's data by node id, read from the database when asked for."""
+
+    def __init__(self, claim: Claim, received: Received) -> None:
+        self._execution_id = claim.execution_id
+        self._read: dict[str, Json] = {}
+        self._parents = {
+            node_id: row
+            for node_id, row in received.parents.items()
+            if row.status is NodeStatus.COMPLETED
+        }
+
+    def __getitem__(self, node_id: str) -> Json:
+        if node_id not in self._read:
+            self._read[node_id] = self._fetch(node_id)
+        return self._read[node_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._finished().values_list("node_id", flat=True))
+
+    def __len__(self) -> int:
+        return self._finished().count()
+
+    def _fetch(self, node_id: str) -> Json:
+        row = self._parents.get(node_id)
+        if row is not None:
+            return None if row.output is None else decode(row.output)
+        try:
+            return self._finished().values_list("output", flat=True).get(node_id=node_id)
+        except NodeRun.DoesNotExist:
+            raise KeyError(node_id) from None
+
+    def _finished(self) -> Any:
+        return NodeRun.objects.completed().filter(execution_id=self._execution_id)
+
+
+def context_of(
+    claim: Claim,
+    received: Received,
+    node: Node,
+    journal: Journal,
+    *,
+    now: datetime,
+    deadline: datetime | None,
+    cancelled: Event,
+) -> Context:
+    """Return the context of one attempt."""
+    version = prepared(claim.version_id)
+    results = Results(claim, received)
+    ctx = Context(
+        execution_id=claim.execution_id,
+        workflow_id=version.workflow_key,
+        node_id=claim.node_id,
+        node_type=node.type,
+        config=deepcopy(version.nodes[claim.node_id].definition.config),
+        input=received.decode(claim),
+        previous_results=results,
+        attempt=claim.attempt,
+        checkpoint=claim.checkpoint,
+        now=now,
+        deadline=deadline,
+        log=journal,
+        is_cancelled=cancelled.is_set,
+        read_initial_data=lambda: _initial_data(claim, received),
+    )
+    ctx.config = node.load(_rendered(ctx))
+    return ctx
+
+
+def _initial_data(claim: Claim, received: Received) -> Json:
+    if received.initial_data is not None:
+        return decode(received.initial_data)
+    return Execution.objects.values_list("input", flat=True).get(pk=claim.execution_id)
+
+
+def _rendered(ctx: Context) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = ctx.config
+    if not has_templates(config):
+        return config
+    return render(config, _Scope(ctx))  # type: ignore[no-any-return]  # an object stays one
+
+
+class _Scope(Mapping[str, Json]):
+    """The roots that a template may name, looked up when it does."""
+
+    _ROOTS = ("input", "results", "initial", "execution")
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    def __getitem__(self, root: str) -> Json:
+        ctx = self._ctx
+        match root:
+            case "input":
+                return ctx.input
+            case "results":
+                return ctx.previous_results
+            case "initial":
+                return ctx.initial_data
+            case "execution":
+                return {
+                    "id": str(ctx.execution_id),
+                    "workflowId": ctx.workflow_id,
+                    "attempt": ctx.attempt,
+                }
+        raise KeyError(root)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ROOTS)
+
+    def __len__(self) -> int:
+        return len(self._ROOTS)
+
+
+def _storable(data: dict[str, Json]) -> Json:
+    try:
+        encode(data, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+    except UnstorableValue:
+        return {key: printable(repr(value))[:1_000] for key, value in data.items()}
+    return data

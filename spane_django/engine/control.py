@@ -1,0 +1,166 @@
+"""Pause, resume, cancel: what an operator may say to an execution at any moment.
+
+Each is a pure change of rows that needs no worker: it takes effect the moment it commits.
+What cannot happen to an execution (pausing one that has ended) raises `IllegalTransition` and
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from ..core.errors import SpaneError
+from ..core.statuses import (
+    ExecutionEvent,
+    ExecutionStatus,
+    IllegalTransition,
+    NodeStatus,
+    after_execution,
+)
+from ..models import Execution, NodeRun
+from ..models.node_run import NodeRunQuerySet
+from .db import atomic
+from .notify import notify_ended
+from .progress import cancel_unstarted
+from .rows import ExecutionRow
+from .start import release_roots
+from .versions import prepared
+from .wake import wake_on_commit
+
+
+class UnknownExecution(SpaneError):
+    """There is no such execution."""
+
+
+def pause(execution_id: UUID, *, now: datetime, reason: str = "") -> Execution:
+    """Let nothing new start.  Nodes in flight finish and are recorded; timers keep running.
+
+    Locks:
+        The execution, then its node runs.
+
+    Raises:
+        UnknownExecution, IllegalTransition: nothing has changed.
+    """
+    with atomic():
+        execution = _moved(execution_id, ExecutionEvent.PAUSED, reason=reason)
+        _claimable(execution).update(is_held=True)
+    return execution
+
+
+def resume(execution_id: UUID, *, now: datetime, reason: str = "") -> Execution:
+    """Let a paused execution go on; timers that came due meanwhile fire now.
+
+    Locks:
+        The execution, then its node runs.
+
+    Raises:
+        UnknownExecution, IllegalTransition: nothing has changed.
+    """
+    with atomic():
+        execution = locked(execution_id)
+        if execution.started_at is None and execution.start_at and execution.start_at > now:
+            return _move(execution, ExecutionEvent.POSTPONED, reason=reason)
+        _move(execution, ExecutionEvent.RESUMED, reason=reason)
+        if execution.started_at is None:
+            _start_late(execution, now=now)
+        runs = _claimable(execution)
+        wake_on_commit(runs.filter(available_at__lte=now).values_list("queue", flat=True))
+        runs.update(is_held=False)
+    return execution
+
+
+def cancel(execution_id: UUID, *, now: datetime, reason: str = "") -> Execution:
+    """End an execution at once, worker or not.
+
+    What has not started never will; results of nodes in flight are refused when they arrive,
+    and those nodes see ``ctx.cancelled``.
+
+    Locks:
+        The execution, then its node runs.
+
+    Raises:
+        UnknownExecution, IllegalTransition: nothing has changed.
+    """
+    with atomic():
+        execution = locked(execution_id)
+        after_execution(ExecutionStatus(execution.status), ExecutionEvent.CANCELLED)
+        end(execution, ExecutionEvent.CANCELLED, reason=reason or "cancelled", now=now)
+    return execution
+
+
+def end(execution: Execution, event: ExecutionEvent, *, reason: str, now: datetime) -> None:
+    """End a locked execution from outside: everything of it that has not ended is cancelled."""
+    cancel_unstarted(execution.pk, reason=reason, now=now, also_running=True)
+    execution.active_nodes = 0
+    execution.finished_at = now
+    execution.save(update_fields=["active_nodes", "finished_at"])
+    _move(execution, event, reason=reason)
+    notify_ended(
+        [
+            ExecutionRow(
+                id=execution.pk,
+                status=ExecutionStatus(execution.status),
+                version_id=execution.version_id,
+                active_nodes=0,
+                failed_nodes=execution.failed_nodes,
+                priority=execution.priority,
+            )
+        ]
+    )
+
+
+Verb = Callable[..., Execution]
+
+
+def each(
+    verb: Verb, execution_ids: Iterable[UUID], *, now: datetime, reason: str = ""
+) -> dict[UUID, str]:
+    """Apply a verb to executions one by one; return why it did not change those it did not.
+
+    Each is its own transaction, so that one refusal holds up nobody.
+    """
+    refused: dict[UUID, str] = {}
+    for execution_id in execution_ids:
+        try:
+            verb(execution_id, now=now, reason=reason)
+        except (UnknownExecution, IllegalTransition) as error:
+            refused[execution_id] = str(error)
+    return refused
+
+
+def locked(execution_id: UUID) -> Execution:
+    """Return an execution under its lock, inside the caller's transaction.
+
+    Raises:
+        UnknownExecution: there is none.
+    """
+    try:
+        return Execution.objects.select_for_update(of=("self",)).get(pk=execution_id)
+    except Execution.DoesNotExist:
+        raise UnknownExecution(f"there is no execution {execution_id}") from None
+
+
+def _moved(execution_id: UUID, event: ExecutionEvent, *, reason: str) -> Execution:
+    return _move(locked(execution_id), event, reason=reason)
+
+
+def _move(execution: Execution, event: ExecutionEvent, *, reason: str) -> Execution:
+    execution.status = after_execution(ExecutionStatus(execution.status), event).value
+    execution.reason = reason
+    execution.save(update_fields=["status", "reason"])
+    return execution
+
+
+def _start_late(execution: Execution, *, now: datetime) -> None:
+    version = prepared(execution.version_id)
+    execution.active_nodes = len(version.graph.roots)
+    execution.started_at = now
+    execution.save(update_fields=["active_nodes", "started_at"])
+    release_roots(version, [(execution.pk, execution.priority)], now=now)
+
+
+def _claimable(execution: Execution) -> NodeRunQuerySet:
+    waiting = [NodeStatus.READY, NodeStatus.WAITING]
+    return NodeRun.objects.filter(execution=execution, status__in=waiting)

@@ -1,0 +1,61 @@
+"""Which database the engine writes to, and its transactions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import OperationalError, connections, router, transaction
+
+from ..models import Execution
+
+logger = logging.getLogger("spane_django.engine")
+
+Returned = TypeVar("Returned")
+
+# PostgreSQL's codes of "try again": serialization_failure and deadlock_detected.
+_TRANSIENT = frozenset({"40001", "40P01"})
+_TRIES = 3
+
+
+def alias() -> str:
+    """Return the database of executions; all tables of this package live in one."""
+    return router.db_for_write(Execution)
+
+
+def connection() -> Any:
+    """Return Django's connection to it, of this thread."""
+    return connections[alias()]
+
+
+def atomic(*, durable: bool = False) -> transaction.Atomic:
+    """Open a transaction on it.
+
+    Args:
+        durable: Refuse to run inside another transaction, so that leaving means committed.
+    """
+    return transaction.atomic(using=alias(), durable=durable)
+
+
+def in_transaction(work: Callable[[], Returned]) -> Returned:
+    """Do ``work`` in a durable transaction, again if the database asks to.
+
+    Raises:
+        OperationalError: it failed for another reason, or three times.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            with atomic(durable=True):
+                return work()
+        except OperationalError as error:
+            code = getattr(error.__cause__, "sqlstate", None)
+            if code not in _TRANSIENT or not left:
+                raise
+            logger.info("transaction repeated after %s", code)
+    raise AssertionError("unreachable")
+
+
+def on_commit(function: Callable[[], object]) -> None:
+    """Call ``function`` once the current transaction has committed; its errors are logged."""
+    transaction.on_commit(function, using=alias(), robust=True)

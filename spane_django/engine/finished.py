@@ -1,0 +1,41 @@
+"""An attempt that has ended: what running hands to settling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from ..core.json import Json
+from ..core.outcome import Outcome
+from .claim import Claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line for an execution's log, not written yet."""
+
+    execution_id: UUID
+    node_id: str
+    attempt: int
+    level: str
+    message: str
+    data: Json
+    created_at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Finished:
+    """An attempt that has ended, with everything to be committed about it.
+
+    Attributes:
+        output: The data of a completed node, encoded as JSON text where it was made.
+        lines: What the node wrote to the log.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    started_at: datetime | None
+    finished_at: datetime
+    output: str = "null"
+    lines: list[Line] = field(default_factory=list)

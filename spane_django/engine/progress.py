@@ -1,0 +1,203 @@
+"""What follows from nodes that have ended: applied to executions under their lock.
+
+`plan.advance` decides; this module fetches what it needs to know of the joins, turns its
+decisions into rows, keeps the executions' counts and ends those that have nothing left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from ..core.plan import Arrivals, Ended, Progress, advance, touched
+from ..core.statuses import (
+    ExecutionEvent,
+    ExecutionStatus,
+    NodeEvent,
+    NodeStatus,
+    after_execution,
+    node_sources,
+)
+from ..models import NodeRun
+from .claim import Claim, Want
+from .rows import ExecutionRow, Key, RunRow
+from .sql import statements
+from .start import run_row
+from .versions import PreparedVersion, prepared
+
+EndedNodes = Mapping[UUID, Sequence[Ended]]
+
+
+@dataclass(slots=True)
+class Steps:
+    """What followed.
+
+    Attributes:
+        claims: Released node runs that were put as running for the worker that asked.
+        left: Queues in which others became ready.
+        ended: Executions that have ended.
+    """
+
+    claims: list[Claim] = field(default_factory=list)
+    left: set[str] = field(default_factory=set)
+    ended: list[ExecutionRow] = field(default_factory=list)
+
+
+def follow(
+    executions: Mapping[UUID, ExecutionRow],
+    ended: EndedNodes,
+    *,
+    now: datetime,
+    want: Want | None = None,
+) -> Steps:
+    """Write everything that follows from ``ended``, inside the caller's transaction.
+
+    Args:
+        executions: The executions as they stand under the caller's lock.
+        want: Whose worker goes on with the successors, as far as it has room.
+    """
+    seen = _seen(executions, ended)
+    steps = Steps()
+    rows: list[RunRow] = []
+    changed: list[ExecutionRow] = []
+    for execution_id, nodes in ended.items():
+        row = executions[execution_id]
+        version = prepared(row.version_id)
+        halted = _count_failures(row, version, nodes, now=now)
+        known = seen[execution_id]
+        progress = advance(version.graph, nodes, version.joins, known, is_halted=halted)
+        if _count(row, nodes, progress, now=now):
+            changed.append(row)
+        if row.status.is_final:
+            steps.ended.append(row)
+        rows += _run_rows(row, version, progress, now=now)
+    _put(rows, executions, steps, now=now, want=want)
+    if changed:
+        statements().update_executions(changed)
+    return steps
+
+
+def cancel_unstarted(
+    execution_id: UUID, *, reason: str, now: datetime, also_running: bool = False
+) -> int:
+    """Cancel what has not started of an execution; return how many active nodes that were.
+
+    Args:
+        also_running: Take running nodes from their workers too: their results are refused.
+    """
+    sources = set(node_sources(NodeEvent.CANCELLED))
+    if not also_running:
+        sources.discard(NodeStatus.RUNNING)
+    runs = NodeRun.objects.filter(execution_id=execution_id, status__in=sources)
+    values = {
+        "status": NodeStatus.CANCELLED,
+        "reason": reason[:200],
+        "claim_token": None,
+        "is_held": False,
+        "finished_at": now,
+    }
+    active = runs.exclude(status=NodeStatus.PENDING).update(**values)
+    runs.update(**values)
+    return active
+
+
+def _seen(
+    executions: Mapping[UUID, ExecutionRow], ended: EndedNodes
+) -> dict[UUID, dict[str, Arrivals | None]]:
+    keys: list[Key] = [
+        (execution_id, node_id)
+        for execution_id, nodes in ended.items()
+        for node_id in touched(prepared(executions[execution_id].version_id).graph, nodes)
+    ]
+    seen: dict[UUID, dict[str, Arrivals | None]] = {execution_id: {} for execution_id in ended}
+    if keys:
+        for (execution_id, node_id), arrivals in statements().arrivals(keys).items():
+            seen[execution_id][node_id] = arrivals
+    return seen
+
+
+def _count_failures(
+    row: ExecutionRow, version: PreparedVersion, nodes: Sequence[Ended], *, now: datetime
+) -> bool:
+    """Count the nodes that failed; say whether a failure has halted the execution."""
+    failed = sum(node.status is NodeStatus.FAILED for node in nodes)
+    row.failed_nodes += failed
+    is_halted = bool(row.failed_nodes) and version.definition.is_fail_fast
+    if failed and is_halted:
+        row.active_nodes -= cancel_unstarted(row.id, reason="another node failed", now=now)
+    return is_halted
+
+
+def _count(row: ExecutionRow, nodes: Sequence[Ended], progress: Progress, *, now: datetime) -> bool:
+    """Keep the execution's counts and end it if nothing is left; say whether it changed."""
+    change = len(progress.released) - len(nodes)
+    row.active_nodes += change
+    if row.active_nodes == 0:
+        event = ExecutionEvent.FAILED if row.failed_nodes else ExecutionEvent.COMPLETED
+        row.status = after_execution(row.status, event)
+        row.finished_at = now
+    return bool(change) or any(node.status is NodeStatus.FAILED for node in nodes)
+
+
+def _run_rows(
+    row: ExecutionRow, version: PreparedVersion, progress: Progress, *, now: datetime
+) -> Iterator[RunRow]:
+    is_paused = row.status is ExecutionStatus.PAUSED
+    for status, node_ids, reason in (
+        (NodeStatus.READY, progress.released, ""),
+        (NodeStatus.SKIPPED, progress.skipped, "no branch that was taken leads here"),
+        (NodeStatus.CANCELLED, progress.blocked, "upstream failed"),
+        (NodeStatus.PENDING, progress.waiting, ""),
+    ):
+        for node_id in node_ids:
+            run = run_row(version, row.id, node_id, priority=row.priority, now=now, status=status)
+            run.reason = reason
+            run.is_held = is_paused and status is NodeStatus.READY
+            if arrivals := progress.waiting.get(node_id):
+                run.open_edges = arrivals.open
+                run.live_edges = arrivals.live
+                run.broken_edges = arrivals.broken
+            yield run
+
+
+def _put(
+    rows: list[RunRow],
+    executions: Mapping[UUID, ExecutionRow],
+    steps: Steps,
+    *,
+    now: datetime,
+    want: Want | None,
+) -> None:
+    own = _continued(rows, want)
+    steps.left |= {row.queue for row in rows if row.status is NodeStatus.READY and not row.is_held}
+    if not rows:
+        return
+    token = uuid4()
+    worker_id = want.worker_id if want else None
+    ids = statements().put(rows, worker_id=worker_id, token=token, now=now)
+    steps.claims += [
+        Claim(
+            id=ids[row.execution_id, row.node_id],
+            execution_id=row.execution_id,
+            version_id=executions[row.execution_id].version_id,
+            node_id=row.node_id,
+            token=token,
+        )
+        for row in own
+    ]
+
+
+def _continued(rows: list[RunRow], want: Want | None) -> list[RunRow]:
+    """Turn as many released rows into running ones as the worker has room for."""
+    if want is None:
+        return []
+    mine = [
+        row
+        for row in rows
+        if row.status is NodeStatus.READY and not row.is_held and row.queue == want.queue
+    ][: want.room]
+    for row in mine:
+        row.status = NodeStatus.RUNNING
+    return mine

@@ -1,0 +1,93 @@
+"""Publishing: a definition becomes an immutable version, or every reason why not is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..conf import settings
+from ..core.definition import Definition, Limits, read
+from ..core.errors import InvalidDefinition
+from ..core.schema import Fault
+from ..models import Workflow, WorkflowVersion
+from ..nodes.checks import node_faults
+from .db import atomic
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+
+def validate(raw: Any, *, check_nodes: bool = True) -> tuple[Definition | None, list[Fault]]:
+    """Return the definition, if the document has the shape of one, and all of its faults.
+
+    Args:
+        check_nodes: Also check types and configs against the node types of this process.
+    """
+    limits = Limits(nodes=settings.MAX_NODES, size_bytes=settings.MAX_DEFINITION_BYTES)
+    definition, faults = read(raw, limits=limits)
+    if definition is not None and check_nodes:
+        faults += node_faults(definition)
+    return definition, faults
+
+
+def publish(
+    raw: Mapping[str, Any],
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None = None,
+    check_nodes: bool = True,
+) -> WorkflowVersion:
+    """Make ``raw`` the current version of its workflow.
+
+    The same content as the current version gives that version back; changed content gives the
+    next one.  Executions that run keep the version they started with.
+
+    Args:
+        by: Who publishes.
+        check_nodes: False leaves unknown types and configs that do not fit to be found when
+            the node runs: for a process that does not have the workers' node types.
+
+    Locks:
+        The workflow, so that two publishers get two numbers.
+
+    Raises:
+        InvalidDefinition: with every fault; nothing has been written.
+    """
+    definition, faults = validate(raw, check_nodes=check_nodes)
+    if faults or definition is None:
+        raise InvalidDefinition(faults)
+    digest = content_hash(raw)
+    with atomic():
+        workflow = _locked_workflow(definition)
+        current = workflow.current_version
+        if current is not None and current.content_hash == digest:
+            return current
+        last = workflow.versions.order_by("-number").values_list("number", flat=True).first()
+        version = WorkflowVersion.objects.create(
+            workflow=workflow,
+            number=(last or 0) + 1,
+            definition=raw,
+            content_hash=digest,
+            published_at=now,
+            published_by=by,
+        )
+        workflow.current_version = version
+        workflow.name = definition.name
+        workflow.description = raw.get("description", "")
+        workflow.save(update_fields=["current_version", "name", "description"])
+    return version
+
+
+def content_hash(raw: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a definition; the order of its keys does not count."""
+    text = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _locked_workflow(definition: Definition) -> Workflow:
+    Workflow.objects.get_or_create(key=definition.id, defaults={"name": definition.name})
+    locked = Workflow.objects.select_for_update(of=("self",)).select_related("current_version")
+    return locked.get(key=definition.id)

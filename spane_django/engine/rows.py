@@ -1,0 +1,118 @@
+"""What passes between the verbs and the statements: rows in, rows out, nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from ..core.statuses import ExecutionStatus, NodeStatus
+
+Key = tuple[UUID, str]
+"""An execution's id and the id of one of its nodes."""
+
+
+@dataclass(slots=True)
+class ExecutionRow:
+    """An execution as it stands under its lock."""
+
+    id: UUID
+    status: ExecutionStatus
+    version_id: int
+    active_nodes: int
+    failed_nodes: int
+    priority: int
+    finished_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class NewExecution:
+    """An execution to be inserted.  ``input`` is JSON text."""
+
+    id: UUID
+    workflow_id: int
+    version_id: int
+    status: ExecutionStatus
+    input: str
+    priority: int
+    active_nodes: int
+    created_at: datetime
+    started_by_id: int | None = None
+    start_at: datetime | None = None
+    deadline_at: datetime | None = None
+    replay_of_id: UUID | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(slots=True)
+class RunRow:
+    """A node run to be inserted, or a pending one to be decided."""
+
+    execution_id: UUID
+    node_id: str
+    node_type: str
+    status: NodeStatus
+    queue: str
+    priority: int
+    available_at: datetime
+    is_held: bool = False
+    open_edges: int = 0
+    live_edges: int = 0
+    broken_edges: int = 0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class CompletedRow:
+    """A claimed node run that completed.  ``output`` and ``next_nodes`` are JSON text."""
+
+    id: int
+    token: UUID
+    output: str
+    next_nodes: str | None
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(slots=True)
+class AmendedRow:
+    """A claimed node run that did not complete.  ``checkpoint`` is JSON text."""
+
+    id: int
+    token: UUID
+    status: NodeStatus
+    attempt: int
+    failures: int
+    losses: int
+    available_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    checkpoint: str | None = None
+    error_type: str = ""
+    error_message: str = ""
+
+
+@dataclass(slots=True)
+class ClaimedRow:
+    """A node run that has just been claimed.  ``checkpoint`` is JSON text."""
+
+    id: int
+    execution_id: UUID
+    version_id: int
+    node_id: str
+    attempt: int
+    failures: int
+    losses: int
+    checkpoint: str | None
+
+
+@dataclass(slots=True)
+class ParentRow:
+    """What a finished parent hands on.  ``output`` and ``next_nodes`` are JSON text."""
+
+    execution_id: UUID
+    node_id: str
+    status: NodeStatus
+    output: str | None
+    next_nodes: str | None
+    error_message: str

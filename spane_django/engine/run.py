@@ -1,0 +1,204 @@
+"""Running: the one place where a node's code is called.
+
+Whatever that code does, an answer comes back: data, an answer of `core.outcome`, or a failure
+made of the exception.  The traceback that is kept is bounded and holds no local variables.
+Nothing here writes to the engine's tables; a node that asks for other nodes' results or for the
+execution's input reads them on its own thread's connection.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from threading import Event
+from typing import Any
+
+from django.db import close_old_connections
+
+from ..conf import settings
+from ..core.json import UnstorableValue, encode, printable
+from ..core.outcome import Delay, Failure, NodeError, Outcome, Permanent, Result
+from ..nodes.base import Context, Node, UnknownNodeType, registry
+from ..nodes.checks import config_faults
+from .claim import Claim
+from .context import Journal, context_of
+from .finished import Finished
+from .inputs import Received
+from .versions import PreparedNode, prepared
+
+TRACEBACK_CHARACTERS = 8_000
+MESSAGE_CHARACTERS = 4_000
+
+Clock = Callable[[], datetime]
+
+
+class Interrupted(BaseException):
+    """Raised in a node's thread when its attempt has been given up."""
+
+
+class InvalidConfig(Permanent):
+    """The node's config does not fit its type."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """A claimed node run with all that its node needs.
+
+    Attributes:
+        cancelled: Set when the result is no longer wanted.
+    """
+
+    claim: Claim
+    received: Received
+    node: PreparedNode
+    cancelled: Event = field(default_factory=Event)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the node's code is a coroutine function, to be run by :func:`run_async`."""
+        return is_async(self.node.type)
+
+
+def utc_now() -> datetime:
+    """Return the current instant."""
+    return datetime.now(UTC)
+
+
+@lru_cache(maxsize=512)
+def is_async(node_type: str) -> bool:
+    """Say whether a node type is ``async``; an unknown one is not."""
+    return node_type in registry and inspect.iscoroutinefunction(registry.get(node_type).execute)
+
+
+def run(work: Work, *, clock: Clock = utc_now) -> Finished:
+    """Run a plain node on this thread and return how its attempt ended.  Never raises."""
+    started_at = clock()
+    journal = Journal(work.claim, clock)
+    close_old_connections()
+    try:
+        node, ctx = _prepare(work, journal, started_at)
+        outcome, output = _accept(node.execute(ctx))
+    except BaseException as error:
+        outcome, output = failure_of(error), "null"
+    finally:
+        close_old_connections()
+    return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
+
+
+async def run_async(work: Work, *, clock: Clock = utc_now) -> Finished:
+    """Run an ``async`` node on this event loop and return how its attempt ended.
+
+    Raises:
+        CancelledError: the task was cancelled; the attempt is settled by who cancelled it.
+    """
+    started_at = clock()
+    journal = Journal(work.claim, clock)
+    try:
+        node, ctx = _prepare(work, journal, started_at)
+        outcome, output = _accept(await node.execute(ctx))
+    except Exception as error:
+        outcome, output = failure_of(error), "null"
+    return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
+
+
+def timed_out(work: Work, *, started_at: datetime, now: datetime) -> Finished:
+    """Return the end of an attempt that outran its timeout, whether or not its code has."""
+    timeout = work.node.timeout
+    milliseconds = timeout.total_seconds() * 1_000 if timeout else 0
+    failure = Failure(
+        message=f"Node execution timed out after {milliseconds:g}ms",
+        type="NodeTimeout",
+        exception_types=("NodeTimeout", "TimeoutError"),
+    )
+    return Finished(claim=work.claim, outcome=failure, started_at=started_at, finished_at=now)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return an exception as a failure: type, message and a bounded traceback, no locals."""
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    said = str(error) or type(error).__name__
+    if isinstance(error, SystemExit):
+        said = f"the node tried to exit the process (status {error.code})"
+    is_known = isinstance(error, NodeError)
+    return Failure(
+        message=printable(said)[:MESSAGE_CHARACTERS],
+        type=type(error).__name__,
+        traceback=printable("".join(lines))[-TRACEBACK_CHARACTERS:],
+        is_retryable=error.is_retryable if is_known else not isinstance(error, UnknownNodeType),
+        retry_after=error.retry_after if is_known else None,
+        exception_types=tuple(cls.__name__ for cls in type(error).__mro__),
+    )
+
+
+def _prepare(work: Work, journal: Journal, now: datetime) -> tuple[Node, Context]:
+    claim = work.claim
+    node = _checked_node(claim.version_id, claim.node_id)
+    deadline = now + work.node.timeout if work.node.timeout else None
+    ctx = context_of(
+        claim, work.received, node, journal, now=now, deadline=deadline, cancelled=work.cancelled
+    )
+    return node, ctx
+
+
+@lru_cache(maxsize=4_096)
+def _checked_node(version_id: int, node_id: str) -> Node:
+    """Return the node's type once its config has been seen to fit it."""
+    definition = prepared(version_id).nodes[node_id].definition
+    node = registry.get(definition.type)
+    faults = config_faults(node, definition)
+    if faults:
+        raise InvalidConfig("; ".join(map(str, faults)))
+    return node
+
+
+def _accept(answer: Any) -> tuple[Outcome, str]:
+    """Return a node's answer as an outcome with its data as JSON text."""
+    if isinstance(answer, Failure):
+        return answer, "null"
+    try:
+        if isinstance(answer, Delay):
+            return _checked_delay(answer), "null"
+        result = answer if isinstance(answer, Result) else Result(answer)
+        return _checked_result(result), encode(result.data, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+    except UnstorableValue as error:
+        message = f"the node's output cannot be stored: {error}"
+        return Failure(message=message, type="UnstorableOutput", is_retryable=False), "null"
+
+
+def _checked_delay(delay: Delay) -> Delay:
+    encode(delay.checkpoint, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+    if not isinstance(delay.until, datetime) or delay.until.tzinfo is None:
+        raise UnstorableValue("Delay.until must be an aware datetime")
+    return delay
+
+
+def _checked_result(result: Result) -> Result:
+    chosen = result.next_nodes
+    if chosen is None:
+        return result
+    if isinstance(chosen, str) or not all(isinstance(node, str) for node in chosen):
+        raise UnstorableValue("next_nodes must be a list of node ids")
+    return result
+
+
+def _finished(
+    work: Work,
+    journal: Journal,
+    outcome: Outcome,
+    output: str,
+    *,
+    started_at: datetime,
+    clock: Clock,
+) -> Finished:
+    return Finished(
+        claim=work.claim,
+        outcome=outcome,
+        output=output,
+        started_at=started_at,
+        finished_at=clock(),
+        lines=journal.lines,
+    )

@@ -1,0 +1,230 @@
+"""The hot path on PostgreSQL: set-based statements over arrays, prepared on the server.
+
+Django's cursor binds on the client, which rules out prepared statements; a plain psycopg cursor
+on the same connection does not, and takes part in the same transaction.  Parameters travel as
+one array per column, so a statement's text never depends on the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from ...core.plan import Arrivals
+from ...core.statuses import ExecutionStatus, NodeStatus
+from ..rows import (
+    AmendedRow,
+    ClaimedRow,
+    CompletedRow,
+    ExecutionRow,
+    Key,
+    NewExecution,
+    ParentRow,
+    RunRow,
+)
+
+# NO KEY: inserting rows that refer to an execution must not wait for its lock.
+LOCK = """
+SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at
+FROM spane_django_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+"""
+
+# The claim is the fence: a row whose token has changed belongs to somebody else now.
+COMPLETE = """
+UPDATE spane_django_noderun n
+SET status = 'completed', output = d.output::jsonb, next_nodes = d.next_nodes::jsonb,
+    started_at = d.started_at, finished_at = d.finished_at, claim_token = NULL,
+    checkpoint = NULL, error_type = '', error_message = ''
+FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[],
+            %s::timestamptz[]) AS d (id, token, output, next_nodes, started_at, finished_at)
+WHERE n.id = d.id AND n.claim_token = d.token AND n.status = 'running'
+RETURNING n.id
+"""
+
+AMEND = """
+UPDATE spane_django_noderun n
+SET status = d.status, attempt = d.attempt, failures = d.failures, losses = d.losses,
+    available_at = d.available_at, started_at = d.started_at, finished_at = d.finished_at,
+    checkpoint = d.checkpoint::jsonb, error_type = d.error_type,
+    error_message = d.error_message, claim_token = NULL,
+    is_held = (e.status = 'paused' AND d.status IN ('ready', 'waiting'))
+FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[],
+            %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[],
+            %s::text[])
+     AS d (id, token, status, attempt, failures, losses, available_at, started_at, finished_at,
+           checkpoint, error_type, error_message),
+     spane_django_execution e
+WHERE n.id = d.id AND n.claim_token = d.token AND n.status = 'running' AND e.id = n.execution_id
+RETURNING n.id
+"""
+
+ARRIVALS = """
+SELECT n.execution_id, n.node_id, n.status = 'pending', n.open_edges, n.live_edges, n.broken_edges
+FROM unnest(%s::uuid[], %s::text[]) AS d (execution_id, node_id)
+JOIN spane_django_noderun n USING (execution_id, node_id)
+"""
+
+# A row that exists here is a pending join: everything else is decided once and never put again.
+PUT = """
+WITH put AS (
+    INSERT INTO spane_django_noderun AS n
+        (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
+         open_edges, live_edges, broken_edges, reason, worker_id, claim_token, created_at,
+         started_at, finished_at, attempt, failures, losses, error_type, error_message)
+    SELECT d.execution_id, d.node_id, d.node_type, d.status, d.queue, d.priority,
+           d.available_at, d.is_held, d.open_edges, d.live_edges, d.broken_edges, d.reason,
+           CASE WHEN d.status = 'running' THEN %s::uuid END,
+           CASE WHEN d.status = 'running' THEN %s::uuid END,
+           %s::timestamptz,
+           CASE WHEN d.status = 'running' THEN %s::timestamptz END,
+           CASE WHEN d.status IN ('skipped', 'cancelled') THEN %s::timestamptz END,
+           1, 0, 0, '', ''
+    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[],
+                %s::timestamptz[], %s::bool[], %s::int[], %s::int[], %s::int[], %s::text[])
+         AS d (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
+               open_edges, live_edges, broken_edges, reason)
+    ON CONFLICT (execution_id, node_id) DO UPDATE
+    SET status = excluded.status, available_at = excluded.available_at,
+        is_held = excluded.is_held, open_edges = excluded.open_edges,
+        live_edges = excluded.live_edges, broken_edges = excluded.broken_edges,
+        reason = excluded.reason, worker_id = excluded.worker_id,
+        claim_token = excluded.claim_token, started_at = excluded.started_at,
+        finished_at = excluded.finished_at
+    RETURNING n.id, n.execution_id, n.node_id, n.status
+)
+SELECT id, execution_id, node_id FROM put WHERE status = 'running'
+"""
+
+UPDATE_EXECUTIONS = """
+UPDATE spane_django_execution e
+SET status = d.status, active_nodes = d.active_nodes, failed_nodes = d.failed_nodes,
+    finished_at = d.finished_at
+FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::timestamptz[])
+     AS d (id, status, active_nodes, failed_nodes, finished_at)
+WHERE e.id = d.id
+"""
+
+# SKIP LOCKED: claiming never waits for anybody, so it may follow other locks without deadlock.
+CLAIM = """
+WITH picked AS MATERIALIZED (
+    SELECT id FROM spane_django_noderun
+    WHERE queue = %s AND status IN ('ready', 'waiting') AND NOT is_held AND available_at <= %s
+    ORDER BY priority DESC, available_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+)
+UPDATE spane_django_noderun n
+SET status = 'running', worker_id = %s, claim_token = %s, started_at = %s
+FROM picked, spane_django_execution e
+WHERE n.id = picked.id AND e.id = n.execution_id
+RETURNING n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses,
+          n.checkpoint::text
+"""
+
+INSERT_EXECUTIONS = """
+INSERT INTO spane_django_execution
+    (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
+     started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, started_at,
+     failed_nodes, reason)
+SELECT d.id, d.workflow_id, d.version_id, d.status, d.input::jsonb, d.priority, d.active_nodes,
+       d.created_at, d.started_by_id, d.start_at, d.deadline_at, d.replay_of_id,
+       d.idempotency_key, CASE WHEN d.status = 'running' THEN d.created_at END, 0, ''
+FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::smallint[],
+            %s::int[], %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
+            %s::uuid[], %s::text[])
+     AS d (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
+           started_by_id, start_at, deadline_at, replay_of_id, idempotency_key)
+"""
+
+PARENTS = """
+SELECT n.execution_id, n.node_id, n.status, n.output::text, n.next_nodes::text, n.error_message
+FROM unnest(%s::uuid[], %s::text[]) AS d (execution_id, node_id)
+JOIN spane_django_noderun n USING (execution_id, node_id)
+WHERE n.status IN ('completed', 'failed')
+"""
+
+INPUTS = "SELECT id, input::text FROM spane_django_execution WHERE id = ANY(%s)"
+
+
+class PostgreSQL:
+    """The statements on one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        connection.ensure_connection()
+        self._connection = connection
+        # Django turns preparing off; each of these statements is worth it from its second use.
+        if connection.connection.prepare_threshold is None:
+            connection.connection.prepare_threshold = 1
+
+    def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
+        rows = self._rows(LOCK, [list(execution_ids)])
+        return {row[0]: ExecutionRow(row[0], ExecutionStatus(row[1]), *row[2:]) for row in rows}
+
+    def complete(self, rows: Sequence[CompletedRow]) -> set[int]:
+        names = ("id", "token", "output", "next_nodes", "started_at", "finished_at")
+        return {row[0] for row in self._rows(COMPLETE, _columns(rows, names))}
+
+    def amend(self, rows: Sequence[AmendedRow]) -> set[int]:
+        names = (
+            "id", "token", "status", "attempt", "failures", "losses", "available_at",
+            "started_at", "finished_at", "checkpoint", "error_type", "error_message",
+        )  # fmt: skip
+        return {row[0] for row in self._rows(AMEND, _columns(rows, names))}
+
+    def arrivals(self, keys: Collection[Key]) -> dict[Key, Arrivals | None]:
+        rows = self._rows(ARRIVALS, _keys(keys))
+        return {(row[0], row[1]): Arrivals(*row[3:]) if row[2] else None for row in rows}
+
+    def put(
+        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
+    ) -> dict[Key, int]:
+        names = (
+            "execution_id", "node_id", "node_type", "status", "queue", "priority",
+            "available_at", "is_held", "open_edges", "live_edges", "broken_edges", "reason",
+        )  # fmt: skip
+        parameters = [worker_id, token, now, now, now, *_columns(rows, names)]
+        return {(row[1], row[2]): row[0] for row in self._rows(PUT, parameters)}
+
+    def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
+        names = ("id", "status", "active_nodes", "failed_nodes", "finished_at")
+        self._execute(UPDATE_EXECUTIONS, _columns(rows, names))
+
+    def claim(
+        self, *, queue: str, room: int, worker_id: UUID, token: UUID, now: datetime
+    ) -> list[ClaimedRow]:
+        rows = self._rows(CLAIM, [queue, now, room, worker_id, token, now])
+        return [ClaimedRow(*row) for row in rows]
+
+    def insert_executions(self, rows: Sequence[NewExecution]) -> None:
+        names = (
+            "id", "workflow_id", "version_id", "status", "input", "priority", "active_nodes",
+            "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id",
+            "idempotency_key",
+        )  # fmt: skip
+        self._execute(INSERT_EXECUTIONS, _columns(rows, names))
+
+    def parents(self, keys: Collection[Key]) -> list[ParentRow]:
+        rows = self._rows(PARENTS, _keys(keys))
+        return [ParentRow(row[0], row[1], NodeStatus(row[2]), *row[3:]) for row in rows]
+
+    def inputs(self, execution_ids: Collection[UUID]) -> dict[UUID, str]:
+        return dict(self._rows(INPUTS, [list(execution_ids)]))
+
+    def _rows(self, statement: str, parameters: list[Any]) -> list[Any]:
+        return self._execute(statement, parameters).fetchall()
+
+    def _execute(self, statement: str, parameters: list[Any]) -> psycopg.Cursor[Any]:
+        # Django's own cursor is what turns psycopg's errors into Django's.
+        with self._connection.wrap_database_errors:
+            cursor = psycopg.Cursor(self._connection.connection)
+            return cursor.execute(statement.encode(), parameters)
+
+
+def _columns(rows: Sequence[Any], names: Iterable[str]) -> list[list[Any]]:
+    return [[getattr(row, name) for row in rows] for name in names]
+
+
+def _keys(keys: Collection[Key]) -> list[list[Any]]:
+    return [[key[0] for key in keys], [key[1] for key in keys]]

@@ -1,0 +1,58 @@
+"""What a dialect must be able to do.  All of it runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from ...core.plan import Arrivals
+from ..rows import (
+    AmendedRow,
+    ClaimedRow,
+    CompletedRow,
+    ExecutionRow,
+    Key,
+    NewExecution,
+    ParentRow,
+    RunRow,
+)
+
+
+class Statements(Protocol):
+    """The hot path.  Order of locks: executions by id, then node runs."""
+
+    def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
+        """Lock executions and return how they stand."""
+
+    def complete(self, rows: Sequence[CompletedRow]) -> set[int]:
+        """Record completions whose claim still holds; return the ids that took."""
+
+    def amend(self, rows: Sequence[AmendedRow]) -> set[int]:
+        """Record the other ends of attempts whose claim still holds; return the ids that took."""
+
+    def arrivals(self, keys: Collection[Key]) -> dict[Key, Arrivals | None]:
+        """Return what nodes have seen so far, None for those that are decided."""
+
+    def put(
+        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
+    ) -> dict[Key, int]:
+        """Insert node runs or decide pending ones; return the ids of those put as running."""
+
+    def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
+        """Write status, counts and end of locked executions."""
+
+    def claim(
+        self, *, queue: str, room: int, worker_id: UUID, token: UUID, now: datetime
+    ) -> list[ClaimedRow]:
+        """Claim up to ``room`` node runs of a queue by priority, then age."""
+
+    def insert_executions(self, rows: Sequence[NewExecution]) -> None:
+        """Insert executions."""
+
+    def parents(self, keys: Collection[Key]) -> list[ParentRow]:
+        """Return what finished parents hand on."""
+
+    def inputs(self, execution_ids: Collection[UUID]) -> dict[UUID, str]:
+        """Return the inputs of executions as JSON text."""

@@ -1,0 +1,216 @@
+"""The hot path on SQLite: the same functions, a row at a time.
+
+SQLite has one writer, so a transaction (IMMEDIATE, see the documentation's settings) is the
+lock, and a statement costs microseconds instead of a round trip.  UUIDs are stored as 32
+hexadecimal digits and instants as text in UTC, as Django stores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from ...core.plan import Arrivals
+from ...core.statuses import ExecutionStatus, NodeStatus
+from ..rows import (
+    AmendedRow,
+    ClaimedRow,
+    CompletedRow,
+    ExecutionRow,
+    Key,
+    NewExecution,
+    ParentRow,
+    RunRow,
+)
+
+LOCK = """
+SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at
+FROM spane_django_execution WHERE id = ?
+"""
+
+COMPLETE = """
+UPDATE spane_django_noderun
+SET status = 'completed', output = ?, next_nodes = ?, started_at = ?, finished_at = ?,
+    claim_token = NULL, checkpoint = NULL, error_type = '', error_message = ''
+WHERE id = ? AND claim_token = ? AND status = 'running'
+"""
+
+AMEND = """
+UPDATE spane_django_noderun
+SET status = ?1, attempt = ?2, failures = ?3, losses = ?4, available_at = ?5, started_at = ?6,
+    finished_at = ?7, checkpoint = ?8, error_type = ?9, error_message = ?10, claim_token = NULL,
+    is_held = ?1 IN ('ready', 'waiting') AND (
+        SELECT e.status = 'paused' FROM spane_django_execution e
+        WHERE e.id = spane_django_noderun.execution_id)
+WHERE id = ?11 AND claim_token = ?12 AND status = 'running'
+"""
+
+ARRIVALS = """
+SELECT status = 'pending', open_edges, live_edges, broken_edges
+FROM spane_django_noderun WHERE execution_id = ? AND node_id = ?
+"""
+
+PUT = """
+INSERT INTO spane_django_noderun
+    (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
+     open_edges, live_edges, broken_edges, reason, worker_id, claim_token, created_at,
+     started_at, finished_at, attempt, failures, losses, error_type, error_message)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '')
+ON CONFLICT (execution_id, node_id) DO UPDATE
+SET status = excluded.status, available_at = excluded.available_at, is_held = excluded.is_held,
+    open_edges = excluded.open_edges, live_edges = excluded.live_edges,
+    broken_edges = excluded.broken_edges, reason = excluded.reason,
+    worker_id = excluded.worker_id, claim_token = excluded.claim_token,
+    started_at = excluded.started_at, finished_at = excluded.finished_at
+RETURNING id
+"""
+
+UPDATE_EXECUTION = """
+UPDATE spane_django_execution
+SET status = ?, active_nodes = ?, failed_nodes = ?, finished_at = ? WHERE id = ?
+"""
+
+# The inner SELECT names the rows first: SQLite's UPDATE has no ORDER BY of its own.
+CLAIM = """
+UPDATE spane_django_noderun SET status = 'running', worker_id = ?, claim_token = ?, started_at = ?
+WHERE id IN (
+    SELECT id FROM spane_django_noderun
+    WHERE queue = ? AND status IN ('ready', 'waiting') AND NOT is_held AND available_at <= ?
+    ORDER BY priority DESC, available_at, id LIMIT ?)
+"""
+
+CLAIMED = """
+SELECT n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses, n.checkpoint
+FROM spane_django_noderun n JOIN spane_django_execution e ON e.id = n.execution_id
+WHERE n.worker_id = ? AND n.claim_token = ? AND n.status = 'running'
+ORDER BY n.priority DESC, n.available_at, n.id
+"""
+
+INSERT_EXECUTION = """
+INSERT INTO spane_django_execution
+    (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
+     started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, started_at,
+     failed_nodes, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')
+"""
+
+PARENT = """
+SELECT execution_id, node_id, status, output, next_nodes, error_message
+FROM spane_django_noderun
+WHERE execution_id = ? AND node_id = ? AND status IN ('completed', 'failed')
+"""
+
+INPUT = "SELECT input FROM spane_django_execution WHERE id = ?"
+
+
+class SQLite:
+    """The statements on one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        connection.ensure_connection()
+        self._connection = connection
+
+    def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
+        found = (self._row(LOCK, [key]) for key in sorted(execution_ids))
+        rows = (
+            ExecutionRow(UUID(row[0]), ExecutionStatus(row[1]), *row[2:6], _instant(row[6]))
+            for row in found
+            if row
+        )
+        return {row.id: row for row in rows}
+
+    def complete(self, rows: Sequence[CompletedRow]) -> set[int]:
+        names = ("output", "next_nodes", "started_at", "finished_at", "id", "token")
+        return self._taken(COMPLETE, rows, names)
+
+    def amend(self, rows: Sequence[AmendedRow]) -> set[int]:
+        names = (
+            "status", "attempt", "failures", "losses", "available_at", "started_at",
+            "finished_at", "checkpoint", "error_type", "error_message", "id", "token",
+        )  # fmt: skip
+        return self._taken(AMEND, rows, names)
+
+    def arrivals(self, keys: Collection[Key]) -> dict[Key, Arrivals | None]:
+        found = {key: self._row(ARRIVALS, key) for key in keys}
+        return {key: Arrivals(*row[1:]) if row[0] else None for key, row in found.items() if row}
+
+    def put(
+        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
+    ) -> dict[Key, int]:
+        running: dict[Key, int] = {}
+        for row in rows:
+            is_running = row.status is NodeStatus.RUNNING
+            parameters = [
+                row.execution_id, row.node_id, row.node_type, row.status, row.queue,
+                row.priority, row.available_at, row.is_held, row.open_edges, row.live_edges,
+                row.broken_edges, row.reason, worker_id if is_running else None,
+                token if is_running else None, now, now if is_running else None,
+                now if row.status.is_final else None,
+            ]  # fmt: skip
+            (row_id,) = self._row(PUT, parameters)
+            if is_running:
+                running[row.execution_id, row.node_id] = row_id
+        return running
+
+    def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
+        for row in rows:
+            values = [row.status, row.active_nodes, row.failed_nodes, row.finished_at, row.id]
+            self._execute(UPDATE_EXECUTION, values)
+
+    def claim(
+        self, *, queue: str, room: int, worker_id: UUID, token: UUID, now: datetime
+    ) -> list[ClaimedRow]:
+        if not self._execute(CLAIM, [worker_id, token, now, queue, now, room]).rowcount:
+            return []
+        rows = self._execute(CLAIMED, [worker_id, token]).fetchall()
+        return [ClaimedRow(row[0], UUID(row[1]), *row[2:]) for row in rows]
+
+    def insert_executions(self, rows: Sequence[NewExecution]) -> None:
+        for row in rows:
+            started_at = row.created_at if row.status is ExecutionStatus.RUNNING else None
+            values = [
+                row.id, row.workflow_id, row.version_id, row.status, row.input, row.priority,
+                row.active_nodes, row.created_at, row.started_by_id, row.start_at,
+                row.deadline_at, row.replay_of_id, row.idempotency_key, started_at,
+            ]  # fmt: skip
+            self._execute(INSERT_EXECUTION, values)
+
+    def parents(self, keys: Collection[Key]) -> list[ParentRow]:
+        found = (self._row(PARENT, key) for key in keys)
+        return [
+            ParentRow(UUID(row[0]), row[1], NodeStatus(row[2]), *row[3:]) for row in found if row
+        ]
+
+    def inputs(self, execution_ids: Collection[UUID]) -> dict[UUID, str]:
+        found = {key: self._row(INPUT, [key]) for key in execution_ids}
+        return {key: row[0] for key, row in found.items() if row}
+
+    def _taken(self, statement: str, rows: Sequence[Any], names: Iterable[str]) -> set[int]:
+        wanted = tuple(names)
+        return {
+            row.id
+            for row in rows
+            if self._execute(statement, [getattr(row, name) for name in wanted]).rowcount
+        }
+
+    def _row(self, statement: str, parameters: Iterable[Any]) -> Any:
+        return self._execute(statement, parameters).fetchone()
+
+    def _execute(self, statement: str, parameters: Iterable[Any]) -> Any:
+        with self._connection.wrap_database_errors:
+            cursor = self._connection.connection.cursor()
+            return cursor.execute(statement, [_stored(value) for value in parameters])
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+    return str(value) if isinstance(value, str) else value
+
+
+def _instant(value: str | None) -> datetime | None:
+    return value and datetime.fromisoformat(value).replace(tzinfo=UTC)  # type: ignore[return-value]

@@ -1,0 +1,89 @@
+"""A version made ready to run: its definition joined with what its node types say.
+
+Built once per process and version.  A node type that this process does not know is no error
+here: the node fails when it runs, with a clear message, and everything around it goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from ..conf import settings
+from ..core.definition import Definition, NodeDefinition
+from ..core.graph import Graph
+from ..core.plan import Join
+from ..core.retry import DEFAULT
+from ..core.verdict import Policy
+from ..models.workflow import WorkflowVersion
+from ..nodes.base import registry
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedNode:
+    """A node with everything that its definition, its type and the settings say about it."""
+
+    definition: NodeDefinition
+    type: str
+    queue: str
+    priority: int | None
+    timeout: timedelta | None
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedVersion:
+    """A version with its graph and its prepared nodes."""
+
+    id: int
+    number: int
+    workflow_id: int
+    workflow_key: str
+    definition: Definition
+    graph: Graph
+    joins: dict[str, Join]
+    nodes: dict[str, PreparedNode]
+
+
+@lru_cache(maxsize=512)
+def prepared(version_id: int) -> PreparedVersion:
+    """Return a version, ready to run; read from the database once per process."""
+    version = WorkflowVersion.objects.select_related("workflow").get(pk=version_id)
+    definition = Definition(version.definition)
+    return PreparedVersion(
+        id=version.pk,
+        number=version.number,
+        workflow_id=version.workflow_id,
+        workflow_key=version.workflow.key,
+        definition=definition,
+        graph=definition.graph,
+        joins=definition.joins,
+        nodes={node.id: _prepare(definition, node) for node in definition.nodes.values()},
+    )
+
+
+def _prepare(definition: Definition, node: NodeDefinition) -> PreparedNode:
+    node_type = registry.get(node.type) if node.type in registry else None
+    queue = node.options.get("queue") or (node_type and node_type.queue) or definition.queue
+    return PreparedNode(
+        definition=node,
+        type=node.type,
+        queue=queue or settings.QUEUE,
+        priority=node.options.get("priority"),
+        timeout=node.timeout or (node_type.timeout if node_type else None),
+        policy=Policy(
+            retry=node.retry(node_type.retry if node_type else DEFAULT),
+            continues=node.continues_on_fail,
+            max_losses=settings.MAX_LOSSES,
+        ),
+    )
+
+
+@receiver(setting_changed, dispatch_uid="spane_django.engine.versions")
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "SPANE":
+        prepared.cache_clear()

@@ -1,0 +1,24 @@
+"""Telling workers that there is something to do: a hint, sent after the commit.
+
+A ready row *is* the outbox.  Losing a wake, or sending two, changes nothing but latency: the
+sweep finds what nobody woke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from ..conf import wake_function
+from .db import on_commit
+
+
+def wake_on_commit(queues: Iterable[str]) -> None:
+    """Wake the workers of ``queues`` once the current transaction has committed."""
+    wanted = sorted(set(queues))
+    if wanted:
+        on_commit(partial(_wake, wanted))
+
+
+def _wake(queues: list[str]) -> None:
+    wake_function()(queues)

@@ -1,0 +1,147 @@
+"""Executions: one run of one version."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ..core.ids import uuid7
+from ..core.statuses import ExecutionStatus
+from .workflow import Workflow, WorkflowVersion
+
+STATUSES = [(status.value, status.value) for status in ExecutionStatus]
+FINAL = [status.value for status in ExecutionStatus if status.is_final]
+
+
+class ExecutionQuerySet(models.QuerySet["Execution"]):
+    def final(self) -> ExecutionQuerySet:
+        return self.filter(status__in=FINAL)
+
+    def unfinished(self) -> ExecutionQuerySet:
+        return self.exclude(status__in=FINAL)
+
+    def due(self, now: datetime) -> ExecutionQuerySet:
+        """Those whose delayed start has come."""
+        return self.filter(status=ExecutionStatus.PENDING, start_at__lte=now)
+
+    def overdue(self, now: datetime) -> ExecutionQuerySet:
+        """Those that have outrun their deadline."""
+        return self.unfinished().filter(deadline_at__lte=now)
+
+
+class Execution(models.Model):
+    """One run of a workflow version."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workflow = models.ForeignKey(
+        Workflow, verbose_name=_("workflow"), on_delete=models.PROTECT, related_name="executions"
+    )
+    version = models.ForeignKey(
+        WorkflowVersion,
+        verbose_name=_("version"),
+        on_delete=models.PROTECT,
+        related_name="executions",
+        # Versions are few and never deleted apart from their workflow: an index buys nothing.
+        db_index=False,
+    )
+    status = models.CharField(
+        _("status"), max_length=10, choices=STATUSES, default=ExecutionStatus.RUNNING.value
+    )
+    reason = models.TextField(
+        _("reason"), blank=True, default="", help_text=_("Why it was paused, cancelled or failed.")
+    )
+    input = models.JSONField(_("input"), null=True, blank=True)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=5)
+    active_nodes = models.IntegerField(
+        _("active nodes"), default=0, help_text=_("Node runs that are ready, running or waiting.")
+    )
+    failed_nodes = models.IntegerField(_("failed nodes"), default=0)
+    replay_of = models.ForeignKey(
+        "self",
+        verbose_name=_("replay of"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="replays",
+    )
+    idempotency_key = models.CharField(
+        _("idempotency key"),
+        max_length=200,
+        null=True,
+        blank=True,
+        default=None,
+    )
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("started by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
+    created_at = models.DateTimeField(_("created"))
+    start_at = models.DateTimeField(_("start at"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    deadline_at = models.DateTimeField(_("deadline"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    objects: ClassVar[ExecutionQuerySet] = ExecutionQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("execution")
+        verbose_name_plural = _("executions")
+        ordering = ("-id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=[status.value for status in ExecutionStatus]),
+                name="spane_execution_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(active_nodes__gte=0, failed_nodes__gte=0),
+                name="spane_execution_counts",
+            ),
+            models.UniqueConstraint(
+                fields=["workflow", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+                name="spane_idempotency_key",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["start_at"], condition=Q(status="pending"), name="spane_due_starts"
+            ),
+            models.Index(
+                fields=["deadline_at"],
+                condition=Q(status__in=["pending", "running", "paused"], deadline_at__isnull=False),
+                name="spane_deadlines",
+            ),
+            models.Index(fields=["status", "-id"], name="spane_execution_by_status"),
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(finished_at__isnull=False),
+                name="spane_execution_finished",
+            ),
+        )
+        permissions = (
+            ("pause_execution", _("Can pause and resume executions")),
+            ("cancel_execution", _("Can cancel executions")),
+            ("replay_execution", _("Can replay executions")),
+            ("retry_execution", _("Can retry failed nodes")),
+            ("view_payload", _("Can see inputs and outputs")),
+        )
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """From its start to its end; None while either is missing."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()

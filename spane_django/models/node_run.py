@@ -1,0 +1,117 @@
+"""Node runs: one node of one execution, and the queue that workers claim from.
+
+A row exists from the moment its node is released, skipped, blocked or first arrived at.  The
+partial index `spane_claimable` is the queue: it holds just what may be claimed now or later.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ..core.statuses import NodeStatus
+from .execution import Execution
+
+STATUSES = [(status.value, status.value) for status in NodeStatus]
+CLAIMABLE = Q(status__in=["ready", "waiting"], is_held=False)
+
+
+class NodeRunQuerySet(models.QuerySet["NodeRun"]):
+    def claimable(self, now: datetime) -> NodeRunQuerySet:
+        """Those that a worker may take now."""
+        return self.filter(CLAIMABLE, available_at__lte=now)
+
+    def running(self) -> NodeRunQuerySet:
+        return self.filter(status=NodeStatus.RUNNING)
+
+    def completed(self) -> NodeRunQuerySet:
+        return self.filter(status=NodeStatus.COMPLETED)
+
+    def failed(self) -> NodeRunQuerySet:
+        return self.filter(status=NodeStatus.FAILED)
+
+
+class NodeRun(models.Model):
+    """One node of one execution."""
+
+    execution = models.ForeignKey(
+        Execution,
+        verbose_name=_("execution"),
+        on_delete=models.CASCADE,
+        related_name="node_runs",
+        db_index=False,  # the unique constraint serves it
+    )
+    node_id = models.CharField(_("node"), max_length=100)
+    node_type = models.CharField(_("type"), max_length=100)
+    status = models.CharField(
+        _("status"), max_length=10, choices=STATUSES, default=NodeStatus.PENDING.value
+    )
+    reason = models.CharField(
+        _("reason"), max_length=200, blank=True, default="",
+        help_text=_("Why it was skipped or cancelled, or what it waits for."),
+    )  # fmt: skip
+    queue = models.CharField(_("queue"), max_length=100)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=5)
+    available_at = models.DateTimeField(
+        _("available at"), null=True, blank=True, help_text=_("Not claimed before.")
+    )
+    is_held = models.BooleanField(
+        _("held"), default=False, help_text=_("Its execution is paused or has not started.")
+    )
+    attempt = models.PositiveIntegerField(_("attempt"), default=1)
+    # Failures count against the retry policy, losses against MAX_LOSSES; both start afresh when
+    # an operator retries the node, while the number of the attempt goes on.
+    failures = models.PositiveIntegerField(default=0)
+    losses = models.PositiveIntegerField(default=0)
+    worker_id = models.UUIDField(_("worker"), null=True, blank=True)
+    claim_token = models.UUIDField(null=True, blank=True)
+    checkpoint = models.JSONField(_("checkpoint"), null=True, blank=True)
+    output = models.JSONField(_("output"), null=True, blank=True)
+    next_nodes = models.JSONField(_("chosen children"), null=True, blank=True)
+    open_edges = models.IntegerField(default=0)
+    live_edges = models.IntegerField(default=0)
+    broken_edges = models.IntegerField(default=0)
+    error_type = models.CharField(_("error type"), max_length=200, blank=True, default="")
+    error_message = models.TextField(_("error"), blank=True, default="")
+    created_at = models.DateTimeField(_("created"))
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    objects: ClassVar[NodeRunQuerySet] = NodeRunQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("node run")
+        verbose_name_plural = _("node runs")
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(fields=["execution", "node_id"], name="spane_one_run_per_node"),
+            models.CheckConstraint(
+                condition=Q(status__in=[status.value for status in NodeStatus]),
+                name="spane_node_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="running", claim_token__isnull=False, worker_id__isnull=False)
+                | (~Q(status="running") & Q(claim_token__isnull=True)),
+                name="spane_running_has_claim",
+            ),
+        )
+        indexes = (
+            models.Index(
+                "queue",
+                models.F("priority").desc(),
+                "available_at",
+                "id",
+                condition=CLAIMABLE,
+                name="spane_claimable",
+            ),
+            models.Index(
+                fields=["worker_id"], condition=Q(status="running"), name="spane_running_by_worker"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.node_id} ({self.status})"

@@ -1,0 +1,81 @@
+"""Workflows and their immutable versions."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class WorkflowQuerySet(models.QuerySet["Workflow"]):
+    def enabled(self) -> WorkflowQuerySet:
+        return self.filter(is_enabled=True)
+
+
+class Workflow(models.Model):
+    """A named line of versions, of which one is current."""
+
+    key = models.CharField(
+        _("id"), max_length=100, unique=True, help_text=_("The id that definitions and URLs use.")
+    )
+    name = models.CharField(_("name"), max_length=200)
+    description = models.TextField(_("description"), blank=True, default="")
+    is_enabled = models.BooleanField(
+        _("enabled"), default=True, help_text=_("A disabled workflow starts no new executions.")
+    )
+    current_version = models.ForeignKey(
+        "WorkflowVersion",
+        verbose_name=_("current version"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects: ClassVar[models.Manager[Workflow]] = WorkflowQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("workflow")
+        verbose_name_plural = _("workflows")
+        ordering = ("key",)
+        permissions = (
+            ("run_workflow", _("Can start executions")),
+            ("publish_workflow", _("Can publish definitions")),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkflowVersion(models.Model):
+    """A definition as it was published.  Never changed: executions are pinned to it."""
+
+    workflow = models.ForeignKey(
+        Workflow, verbose_name=_("workflow"), on_delete=models.CASCADE, related_name="versions"
+    )
+    number = models.PositiveIntegerField(_("number"))
+    definition = models.JSONField(_("definition"))
+    content_hash = models.CharField(max_length=64, help_text=_("SHA-256 of the definition."))
+    published_at = models.DateTimeField(_("published"))
+    published_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("published by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+
+    class Meta:
+        verbose_name = _("workflow version")
+        verbose_name_plural = _("workflow versions")
+        ordering = ("workflow", "-number")
+        constraints = (
+            models.UniqueConstraint(fields=["workflow", "number"], name="spane_version_number"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.workflow.key} v{self.number}"
