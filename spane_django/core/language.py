@@ -55,7 +55,7 @@ class InvalidExpression(ValueError):
 
 
 class OversizedResult(ValueError):
-    """The expression built more than anybody could store."""
+    """The expression built more than can be stored."""
 
     def __init__(self) -> None:
         super().__init__(f"the result is larger than {MAX_RESULT:,} characters and values")
@@ -83,9 +83,7 @@ def parse(text: str) -> Expression:
     if not text.strip():
         raise InvalidExpression("the expression is empty")
     if len(text) > MAX_LENGTH:
-        raise InvalidExpression(
-            f"the expression has {len(text):,} characters; the limit is {MAX_LENGTH:,}"
-        )
+        raise InvalidExpression(f"the expression is longer than {MAX_LENGTH:,} characters")
     try:
         tree: Tree = _Parser().parse_once(text)
         _check({"type": "root", "children": [tree]}, MAX_DEPTH)
@@ -109,7 +107,7 @@ def search(expression: Expression, data: Json) -> Json:
     """
     result = _INTERPRETER.visit(expression.tree, data)
     if expression.growth == 1 and isinstance(result, dict | list):
-        return result  # a part of the data as it is
+        return result  # nothing was built: it is a part of the data
     return _measured(result)
 
 
@@ -247,9 +245,9 @@ def _argument_types(tree: Tree) -> list[list[str]]:
 def _growth(tree: Tree) -> int:
     """Return how many times larger than its input anything that ``tree`` builds can be.
 
-    An upper bound: what is done side by side (the entries of a multi-select, the arguments of
-    a function) adds up, what is done step by step multiplies.  A constant counts one for every
-    16 characters, as it may be repeated for every element of a list.
+    An upper bound: what is done side by side (entries of a multi-select, arguments) adds up,
+    what is done step by step multiplies.  A constant counts one for every 16 characters, as it
+    may be repeated for every element of a list.
     """
     kind, value = tree["type"], tree.get("value")
     each = [_growth(child) for child in children(tree)]
@@ -263,7 +261,9 @@ def _growth(tree: Tree) -> int:
         case "function_expression" if value == "to_string":
             return 6 * each[0]  # a control character becomes \u0001
         case "function_expression" if any(c["type"] == "expref" for c in tree["children"]):
-            return prod(each)
+            return 1 + prod(each)
+        case "function_expression" | "multi_select_list" | "multi_select_dict":
+            return 1 + sum(each)
         case _:
             return prod(each) if kind in _STEPS else max(1, sum(each))
 

@@ -1,0 +1,39 @@
+"""What several node types ask of their configs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..core.expressions import check, has_templates
+from ..core.json import Json
+from ..core.schema import Schema
+
+ANY_OBJECT: Schema = {"type": "object"}
+NODE_IDS: Schema = {"type": ["string", "array"], "items": {"type": "string"}}
+
+
+def node_ids(value: str | list[str] | None) -> list[str]:
+    """Read the branches of a config: one id or a list of them; absent means none."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
+
+
+def expression_faults(expression: Json, key: str) -> Iterator[str]:
+    """Yield what is wrong with an expression that the node evaluates itself.
+
+    Templates are refused: what they put in would be read as a part of the expression.
+    """
+    if not isinstance(expression, str):
+        yield f"'{key}' must be an expression (a text)"
+    elif has_templates(expression):
+        yield f"'{key}' is an expression already and takes no {{{{ templates }}}}"
+    elif fault := check(expression):
+        yield f"'{key}': {fault}"
+
+
+def one_of(config: Mapping[str, Any], *keys: str) -> Iterator[str]:
+    """Yield a fault unless exactly one of ``keys`` is given."""
+    if sum(key in config for key in keys) != 1:
+        yield f"give one of {' and '.join(repr(key) for key in keys)}"
