@@ -47,7 +47,7 @@ class Verdict:
         failure: Why the attempt did not succeed; None if it did.
         data: What a completed node hands on.
         next_nodes: The children that a completed node chose; None: all.
-        available_at: When it may run again.
+        available_at: When it may run again; None keeps its place in the queue.
         checkpoint: What a deferred node finds when it goes on.
         is_lost: Whether the attempt ended with its worker.
     """
@@ -81,7 +81,7 @@ def judge(
                 event=NodeEvent.DEFERRED, budget=budget, available_at=until, checkpoint=checkpoint
             )
         case Returned():
-            return Verdict(event=NodeEvent.RETURNED, budget=budget, available_at=now)
+            return Verdict(event=NodeEvent.RETURNED, budget=budget)
         case Lost():
             return _lost(policy, budget, now)
         case Failure():

@@ -180,5 +180,8 @@ def _ready_again(accepted: Sequence[Judged], *, now: datetime) -> set[str]:
     return {
         prepared(item.claim.version_id).nodes[item.claim.node_id].queue
         for item in accepted
-        if item.verdict.available_at is not None and item.verdict.available_at <= now
+        if item.verdict.event in _RUNS_AGAIN and (item.verdict.available_at or now) <= now
     }
+
+
+_RUNS_AGAIN = frozenset({NodeEvent.RETRIED, NodeEvent.LOST, NodeEvent.RETURNED, NodeEvent.DEFERRED})

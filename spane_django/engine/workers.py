@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError
 from django.db.models import Q
 
-from ..models import Lease, Worker
+from ..models import Lease, NodeRun, Worker
 from .db import alias, atomic
 
 
@@ -52,3 +52,8 @@ def lead(name: str, holder: str, *, now: datetime, duration: timedelta) -> bool:
 def step_down(name: str, holder: str, *, now: datetime) -> None:
     """Give up the lease of a role, so that another may take it at once."""
     Lease.objects.filter(name=name, holder=holder).update(expires_at=now)
+
+
+def held_by(worker_id: UUID) -> set[int]:
+    """Return the ids of the node runs that a worker holds, by the database."""
+    return set(NodeRun.objects.running().filter(worker_id=worker_id).values_list("id", flat=True))

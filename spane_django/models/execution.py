@@ -69,7 +69,8 @@ class Execution(models.Model):
         blank=True,
         related_name="replays",
     )
-    idempotency_key = models.CharField(
+    # NULL, not "": the unique constraint must let any number of executions have no key.
+    idempotency_key = models.CharField(  # noqa: DJ001
         _("idempotency key"),
         max_length=200,
         null=True,

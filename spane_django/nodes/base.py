@@ -35,7 +35,8 @@ class Context:
     Attributes:
         input: What the parents handed on: the execution's input for a node without parents,
             the parent's data for one parent, an object keyed by parent id for several.
-        config: The node's config, with its ``{{ … }}`` templates filled in.
+        config: The node's config, with its ``{{ … }}`` templates filled in: an instance of the
+            type's dataclass if it declares one, else a mapping.
         previous_results: Every finished node's data by node id, read when asked for.
         attempt: 1 for the first run of this node.
         checkpoint: What this node's last ``Delay`` handed on; None at first.
@@ -48,7 +49,7 @@ class Context:
     workflow_id: str
     node_id: str
     node_type: str
-    config: Mapping[str, Any]
+    config: Any
     input: Json = None
     previous_results: Mapping[str, Json] = field(default_factory=dict)
     attempt: int = 1
@@ -106,7 +107,13 @@ class Node:
 
     @classmethod
     def schema(cls) -> Schema | None:
+        """Return the JSON Schema that configs must fit; None: any object does."""
         return schema_of(cls.config)
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any]) -> Any:
+        """Return what ``ctx.config`` is: an instance if the declaration is a dataclass."""
+        return cls.config(**config) if isinstance(cls.config, type) else config
 
 
 class UnknownNodeType(LookupError):
@@ -138,9 +145,7 @@ class Registry:
         known = self._types.get(name)
         is_taken = known is not None and name not in self._built_in
         if is_taken and not _is_same(type(known), node_class):
-            raise DuplicateNodeType(
-                f"two node types are named '{name}': rename one of them"
-            )
+            raise DuplicateNodeType(f"two node types are named '{name}': rename one of them")
         self._types[name] = node_class()
         (self._built_in.add if built_in else self._built_in.discard)(name)
         return node_class
@@ -171,7 +176,7 @@ registry = Registry()
 
 
 def node(
-    type: str,  # noqa: A002 - the word of the definition
+    type: str,
     *,
     config: type | Schema | None = None,
     retry: Retry = DEFAULT,
@@ -200,8 +205,7 @@ def node(
             "timeout": None if timeout is None else timedelta(seconds=timeout),
             "queue": queue,
             "is_pure": pure,
-            "description": description
-            or (inspect.getdoc(function) or "").partition("\n")[0],
+            "description": description or (inspect.getdoc(function) or "").partition("\n")[0],
             "execute": staticmethod(function),
         }
         return registry.register(_type(function.__name__, (Node,), body))

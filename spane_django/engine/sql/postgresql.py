@@ -48,8 +48,8 @@ RETURNING n.id
 AMEND = """
 UPDATE spane_django_noderun n
 SET status = d.status, attempt = d.attempt, failures = d.failures, losses = d.losses,
-    available_at = d.available_at, started_at = d.started_at, finished_at = d.finished_at,
-    checkpoint = d.checkpoint::jsonb, error_type = d.error_type,
+    available_at = COALESCE(d.available_at, n.available_at), started_at = d.started_at,
+    finished_at = d.finished_at, checkpoint = d.checkpoint::jsonb, error_type = d.error_type,
     error_message = d.error_message, claim_token = NULL,
     is_held = (e.status = 'paused' AND d.status IN ('ready', 'waiting'))
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[],

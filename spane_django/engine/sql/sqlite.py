@@ -39,7 +39,7 @@ WHERE id = ? AND claim_token = ? AND status = 'running'
 
 AMEND = """
 UPDATE spane_django_noderun
-SET status = ?1, attempt = ?2, failures = ?3, losses = ?4, available_at = ?5, started_at = ?6,
+SET status = ?1, attempt = ?2, failures = ?3, losses = ?4, available_at = COALESCE(?5, available_at), started_at = ?6,
     finished_at = ?7, checkpoint = ?8, error_type = ?9, error_message = ?10, claim_token = NULL,
     is_held = ?1 IN ('ready', 'waiting') AND (
         SELECT e.status = 'paused' FROM spane_django_execution e

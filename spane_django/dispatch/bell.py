@@ -1,0 +1,149 @@
+"""The bell: how a drain learns that there is something to claim.
+
+A bell puts `RUNG` into the drain's queue of events.  The Redis bell waits in Redis, so that an
+idle worker asks the database nothing; without Redis, the polling bell rings by the clock.
+
+Keys of a queue: ``listening``, the drains with room (a sorted set by the time until when each is
+to be believed); ``bells``, one token per ring that a listening drain is to take; ``queued``, a
+marker that an RQ job for one more drain lies in the queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Protocol
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+logger = logging.getLogger("spane_django.dispatch")
+
+RUNG = object()
+
+# How long a listener is believed, and how long it waits in Redis before it says so again.
+_BELIEVED_SECONDS = 3.0
+_WAIT_SECONDS = 1
+# One more drain job is enqueued at most this often while all workers are busy.
+QUEUED_SECONDS = 60
+
+# Rings a listening drain if there is one whose ring is not already waiting for it.
+# Returns 1 if there is none and the caller must enqueue a drain job.
+RING = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+if redis.call('ZCARD', KEYS[1]) > redis.call('LLEN', KEYS[2]) then
+  redis.call('LPUSH', KEYS[2], '1')
+  redis.call('EXPIRE', KEYS[2], 60)
+  return 0
+end
+if redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[2]) then return 1 end
+return 0
+"""
+
+
+def keys(queue: str) -> tuple[str, str, str]:
+    """Return the keys of a queue: listening, bells, queued."""
+    return (f"spane:{queue}:listening", f"spane:{queue}:bells", f"spane:{queue}:queued")
+
+
+class Bell(Protocol):
+    """Rings while a drain listens."""
+
+    def listen(self, wanted: bool) -> None:
+        """Say whether the drain has room for more."""
+
+    def close(self) -> None:
+        """Ring no more."""
+
+
+class RedisBell:
+    """Waits in Redis on a thread of its own.
+
+    Args:
+        name: The drain's name.
+        ring: Called with no arguments for each ring, from the bell's thread.
+        should_stop: Asked about once a second whether the worker is to stop; then the bell
+            rings once, so that the drain looks.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        queue: str,
+        name: str,
+        *,
+        ring: Callable[[], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._redis = redis
+        self._listening, self._bells, _ = keys(queue)
+        self._name = name
+        self._ring = ring
+        self._should_stop = should_stop
+        self._wanted = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="spane-bell", daemon=True)
+        self._thread.start()
+
+    def listen(self, wanted: bool) -> None:
+        if wanted == self._wanted.is_set():
+            return
+        if wanted:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+            self._leave()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._wanted.set()
+        self._leave()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            try:
+                self._wait()
+                if self._should_stop():
+                    self._ring()
+            except (RedisError, OSError) as error:
+                logger.warning("Redis does not answer, going on without: %s", error)
+                self._closed.wait(_WAIT_SECONDS)
+
+    def _wait(self) -> None:
+        if not self._wanted.wait(_WAIT_SECONDS) or self._closed.is_set():
+            return
+        self._redis.zadd(self._listening, {self._name: time.time() + _BELIEVED_SECONDS})
+        if self._redis.brpop([self._bells], timeout=_WAIT_SECONDS):
+            self._ring()
+
+    def _leave(self) -> None:
+        try:
+            self._redis.zrem(self._listening, self._name)
+        except (RedisError, OSError) as error:
+            logger.debug("Redis does not answer: %s", error)
+
+
+class PollingBell:
+    """Rings by the clock: for a machine without Redis, where the rows alone are the queue."""
+
+    def __init__(self, *, ring: Callable[[], None], seconds: float = 0.5) -> None:
+        self._ring = ring
+        self._seconds = seconds
+        self._closed = threading.Event()
+        threading.Thread(target=self._run, name="spane-bell", daemon=True).start()
+
+    def listen(self, wanted: bool) -> None:
+        """Ring on; the clock does not care."""
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._seconds):
+            self._ring()
+
+
+Events = SimpleQueue[object]

@@ -1,0 +1,71 @@
+"""Committing a batch, whatever the database or a single answer in the batch does."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
+
+from ..conf import settings
+from ..core.json import printable
+from ..core.outcome import Failure
+from ..engine.claim import Want
+from ..engine.finished import Finished
+from ..engine.run import utc_now
+from ..engine.settle import Settlement, settle
+
+logger = logging.getLogger("spane_django.dispatch")
+
+_PAUSE_SECONDS = 0.2
+
+
+def commit(finished: Sequence[Finished], want: Want | None = None) -> Settlement:
+    """Settle a batch.
+
+    A database that is away is waited for, as long as the lease lasts: the answers are in hand
+    and would have to be worked for again.  An answer that the database refuses becomes a failure
+    of its own node and spoils nobody else's.
+
+    Raises:
+        OperationalError, InterfaceError: the database stayed away.
+    """
+    give_up = time.monotonic() + settings.LEASE_SECONDS
+    while True:
+        try:
+            return settle(finished, now=utc_now(), want=want)
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > give_up:
+                raise
+            logger.warning("the database does not answer, trying again: %s", error)
+            close_old_connections()
+            time.sleep(_PAUSE_SECONDS)
+        except DatabaseError as error:
+            if not finished:
+                raise
+            return _one_by_one(finished, error, want)
+
+
+def _one_by_one(
+    finished: Sequence[Finished], error: DatabaseError, want: Want | None
+) -> Settlement:
+    if len(finished) == 1:
+        logger.error("an answer could not be recorded: %s", error)
+        return settle([_refused(finished[0], error)], now=utc_now(), want=want)
+    settlement = Settlement()
+    for item in finished:
+        single = commit([item])
+        settlement.lost += single.lost
+        settlement.left |= single.left
+    return settlement
+
+
+def _refused(finished: Finished, error: DatabaseError) -> Finished:
+    message = printable(f"the node's answer could not be recorded: {error}")[:1_000]
+    return Finished(
+        claim=finished.claim,
+        outcome=Failure(message=message, type="UnstorableOutput", is_retryable=False),
+        started_at=finished.started_at,
+        finished_at=finished.finished_at,
+    )

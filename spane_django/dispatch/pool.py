@@ -1,0 +1,180 @@
+"""Where node code runs: plain nodes on threads, ``async`` nodes on one event loop.
+
+The drain's thread submits works and collects the attempts that have ended from `done`; nothing
+here touches the engine's tables.  An attempt may be *abandoned* when it outruns its timeout:
+its thread gets an exception raised in it and is replaced, and whatever it still answers is
+dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from ..engine.finished import Finished
+from ..engine.run import Interrupted, Work, run, run_async
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """A work in the pool.
+
+    Attributes:
+        submitted: When it was handed in; of the monotonic clock, as all times here.
+        started: When its node began to run; None before.
+        thread: The thread that runs it; None for ``async`` nodes and before the start.
+        is_abandoned: Whether nobody waits for its answer any more.
+    """
+
+    work: Work
+    submitted: float = field(default_factory=time.monotonic)
+    started: float | None = None
+    thread: threading.Thread | None = None
+    coroutine: asyncio.Task[None] | None = None
+    is_abandoned: bool = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When the attempt is given up; None while it has not started or if it has no timeout."""
+        timeout = self.work.node.timeout
+        if self.started is None or timeout is None:
+            return None
+        return self.started + timeout.total_seconds()
+
+
+Ended = tuple[Task, Finished]
+
+
+class Pool:
+    """Runs works at once: ``threads`` plain ones, and any number of ``async`` ones.
+
+    Args:
+        done: Where (task, finished) pairs arrive; other things may arrive there, too.
+    """
+
+    def __init__(self, threads: int, done: SimpleQueue[object]) -> None:
+        self._done = done
+        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stuck: list[threading.Thread] = []
+        self._hired = 0
+        self.plain: dict[int, Task] = {}
+        self.asynchronous: dict[int, Task] = {}
+        self._timed: dict[int, Task] = {}
+        for _ in range(threads):
+            self._hire()
+
+    def submit(self, work: Work) -> None:
+        """Run a work as soon as a thread is free, or at once if its node is ``async``."""
+        task = Task(work)
+        if work.node.timeout is not None:
+            self._timed[work.claim.id] = task
+        if work.is_async:
+            self.asynchronous[work.claim.id] = task
+            self._event_loop().call_soon_threadsafe(self._begin, task)
+        else:
+            self.plain[work.claim.id] = task
+            self._tasks.put(task)
+
+    def collect(self, ended: Ended) -> Finished | None:
+        """Take note that a task has ended; None if nobody waits for its answer."""
+        task, finished = ended
+        if task.is_abandoned:
+            return None
+        self._forget(task)
+        return finished
+
+    def tasks(self) -> Iterator[Task]:
+        """Iterate over everything that has been submitted and has not ended."""
+        yield from list(self.plain.values())
+        yield from list(self.asynchronous.values())
+
+    def tasks_with_timeout(self) -> list[Task]:
+        """Return the tasks whose node has a timeout: few, as a rule."""
+        return list(self._timed.values())
+
+    def abandon(self, task: Task) -> None:
+        """Give an attempt up: interrupt its code and wait for it no longer."""
+        task.is_abandoned = True
+        task.work.cancelled.set()
+        self._forget(task)
+        if task.coroutine is not None:
+            self._event_loop().call_soon_threadsafe(task.coroutine.cancel)
+        elif task.thread is not None and task.thread.ident is not None:
+            self._stuck.append(task.thread)
+            _raise_in(task.thread.ident, Interrupted)
+            self._hire()
+
+    def take_back(self) -> list[Work]:
+        """Return the works that no thread has begun, which then never run here."""
+        unstarted: list[Work] = []
+        while True:
+            try:
+                task = self._tasks.get_nowait()
+            except Empty:
+                return unstarted
+            if task is not None:
+                self._forget(task)
+                unstarted.append(task.work)
+
+    def has_stuck_threads(self) -> bool:
+        """Say whether interrupted code still runs, which only the end of the process can stop."""
+        self._stuck = [thread for thread in self._stuck if thread.is_alive()]
+        return bool(self._stuck)
+
+    def close(self) -> None:
+        """Let the threads and the event loop end once they are idle.  Waits for nothing."""
+        for _ in range(self._hired):
+            self._tasks.put(None)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _hire(self) -> None:
+        self._hired += 1
+        # Daemons, so that a stuck one cannot keep the process from ending.
+        threading.Thread(target=self._work, name="spane-node", daemon=True).start()
+
+    def _work(self) -> None:
+        # An interruption may arrive at any instruction, also after the node has returned.
+        with suppress(Interrupted):
+            while (task := self._tasks.get()) is not None:
+                task.thread = threading.current_thread()
+                task.started = time.monotonic()
+                finished = run(task.work)
+                if task.is_abandoned:
+                    return
+                self._done.put((task, finished))
+
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(
+                target=self._loop.run_forever, name="spane-async-nodes", daemon=True
+            ).start()
+        return self._loop
+
+    def _begin(self, task: Task) -> None:
+        task.started = time.monotonic()
+        task.coroutine = self._event_loop().create_task(self._run_async(task))
+
+    async def _run_async(self, task: Task) -> None:
+        finished = await run_async(task.work)
+        self._done.put((task, finished))
+
+    def _forget(self, task: Task) -> None:
+        self.plain.pop(task.work.claim.id, None)
+        self.asynchronous.pop(task.work.claim.id, None)
+        self._timed.pop(task.work.claim.id, None)
+
+
+def _raise_in(thread_id: int, exception: type[BaseException]) -> None:
+    """Raise an exception in another thread, at its next Python instruction."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(exception)
+    )

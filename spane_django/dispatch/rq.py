@@ -1,0 +1,134 @@
+"""RQ as the carrier: waking workers, and the job in which a worker drains a queue.
+
+An RQ job names a queue and nothing else.  At most one lies waiting per queue; losing it,
+doubling it or running it late changes nothing but latency.  A plain `rqworker` is a complete
+worker: the drain is an ordinary job to it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, cast
+
+import django_rq
+from django.core.signals import setting_changed
+from django.db import close_old_connections
+from django.dispatch import receiver
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import get_current_job
+
+from ..conf import settings
+from .bell import QUEUED_SECONDS, RING, Bell, RedisBell, keys
+from .drain import Drain
+
+logger = logging.getLogger("spane_django.dispatch")
+
+
+def wake(queues: Iterable[str]) -> None:
+    """Hint to the workers of ``queues`` that there is something to claim.
+
+    Never raises for want of Redis: the rows are there, and the sweep finds them.
+    """
+    for queue in queues:
+        try:
+            _ring_or_enqueue(queue)
+        except (RedisError, OSError) as error:
+            logger.warning("could not wake queue %s, the sweep will: %s", queue, error)
+        except KeyError:
+            logger.error("queue %s is not in RQ_QUEUES: add it, and a worker for it", queue)
+
+
+def drain(queue: str) -> int:
+    """Drain a queue: what the RQ job does.  Returns how many node runs were settled."""
+    close_old_connections()
+    redis = redis_of(queue)
+    redis.delete(keys(queue)[2])
+    stop = _StopFlag(redis)
+    name = f"{os.uname().nodename}:{os.getpid()}"
+
+    def make_bell(ring: Callable[[], None]) -> Bell:
+        return RedisBell(redis, queue, name, ring=ring, should_stop=stop.look)
+
+    # A node that holds the interpreter in C code stops this process from doing anything, its
+    # heartbeat included.  The watchdog needs no interpreter; RQ's parent process lives on.
+    watchdog = settings.LEASE_SECONDS
+    try:
+        report = Drain(
+            queue,
+            make_bell=make_bell,
+            wake=wake,
+            should_stop=stop.is_set,
+            on_turn=lambda: faulthandler.dump_traceback_later(watchdog, exit=True),
+        ).run()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        close_old_connections()
+    return report.nodes
+
+
+def redis_of(queue: str) -> Redis:
+    """Return the Redis connection of a queue.
+
+    Raises:
+        KeyError: the queue is not in ``RQ_QUEUES``.
+    """
+    return cast(Redis, _queue(queue).connection)
+
+
+def _ring_or_enqueue(queue: str) -> None:
+    target = _queue(queue)
+    ring = _ring_script(queue)
+    if ring(keys=list(keys(queue)), args=[time.time(), QUEUED_SECONDS]):
+        # No timeout of RQ's: a drain ends its slice by itself and waits for nodes in flight.
+        target.enqueue_call(
+            drain, args=(queue,), timeout=-1, result_ttl=0, failure_ttl=3_600,
+            description=f"drain of workflow nodes in '{queue}'",
+        )  # fmt: skip
+
+
+# A connection per call would cost milliseconds; see the notes on django_rq.get_queue.
+@lru_cache(maxsize=64)
+def _queue(name: str) -> Any:
+    return django_rq.get_queue(name, commit_mode="auto")
+
+
+@lru_cache(maxsize=64)
+def _ring_script(queue: str) -> Any:
+    return redis_of(queue).register_script(RING)
+
+
+class _StopFlag:
+    """Whether RQ has asked the worker of this job to stop.
+
+    A forked work horse hears nothing of the signal that its parent got, but the parent says so
+    in Redis; see `rq.worker.BaseWorker.set_shutdown_requested_date`.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._event = threading.Event()
+        job = get_current_job()
+        self._key = f"rq:worker:{job.worker_name}" if job and job.worker_name else None
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def look(self) -> bool:
+        """Ask Redis."""
+        if self._key and self._redis.hexists(self._key, "shutdown_requested_date"):
+            self._event.set()
+        return self._event.is_set()
+
+
+@receiver(setting_changed, dispatch_uid="spane_django.dispatch.rq")
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "RQ_QUEUES":
+        _queue.cache_clear()
+        _ring_script.cache_clear()
