@@ -14,9 +14,11 @@ class ParentRun(Protocol):
     """What is known of a parent that has ended."""
 
     status: NodeStatus
-    data: Json
     next_nodes: list[str] | None
     error: str
+
+    @property
+    def data(self) -> Json: ...
 
 
 def node_input(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
+from typing import cast
 from uuid import uuid4
 
 from ..conf import settings
@@ -34,7 +35,7 @@ from ..engine.versions import prepared
 from ..engine.workers import beat, dismiss, enlist, held_by
 from .bell import RUNG, Bell
 from .commit import commit
-from .pool import Pool, Task
+from .pool import Ended, Pool, Task
 from .window import Window
 
 # While nodes are in flight: how often to look for other work, timers and tasks that wait.
@@ -166,7 +167,7 @@ class Drain:
         if event is RUNG:
             self._is_hungry = True
             return None
-        task, finished = event  # type: ignore[misc]  # what is no ring is an ended task
+        task, finished = cast(Ended, event)
         self._window.observe(time.monotonic() - (task.started or task.submitted))
         return self._pool.collect((task, finished))
 

@@ -81,7 +81,7 @@ class Results(Mapping[str, Json]):
         return iter(self._finished().values_list("node_id", flat=True))
 
     def __len__(self) -> int:
-        return self._finished().count()
+        return int(self._finished().count())
 
     def _fetch(self, node_id: str) -> Json:
         row = self._parents.get(node_id)

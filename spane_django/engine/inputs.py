@@ -46,7 +46,7 @@ class _Parent:
         self._row = row
         self.status = row.status
         self.error = row.error_message
-        self.next_nodes: list[str] | None = row.next_nodes and decode(row.next_nodes)
+        self.next_nodes: list[str] | None = decode(row.next_nodes or "null")
 
     @property
     def data(self) -> Json:

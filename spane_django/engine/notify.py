@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from .. import signals
 from .db import on_commit
@@ -16,7 +17,7 @@ def notify_ended(rows: Sequence[ExecutionRow]) -> None:
         on_commit(lambda: _send(ended))
 
 
-def _send(ended: list[tuple[object, str]]) -> None:
+def _send(ended: list[tuple[UUID, str]]) -> None:
     for execution_id, status in ended:
         signals.execution_finished.send_robust(
             sender=None, execution_id=execution_id, status=status

@@ -72,7 +72,7 @@ def publish(
             definition=raw,
             content_hash=digest,
             published_at=now,
-            published_by=by,
+            published_by_id=by.pk if by else None,
         )
         workflow.current_version = version
         workflow.name = definition.name

@@ -123,13 +123,12 @@ def failure_of(error: BaseException) -> Failure:
     said = str(error) or type(error).__name__
     if isinstance(error, SystemExit):
         said = f"the node tried to exit the process (status {error.code})"
-    is_known = isinstance(error, NodeError)
     return Failure(
         message=printable(said)[:MESSAGE_CHARACTERS],
         type=type(error).__name__,
         traceback=printable("".join(lines))[-TRACEBACK_CHARACTERS:],
-        is_retryable=error.is_retryable if is_known else not isinstance(error, UnknownNodeType),
-        retry_after=error.retry_after if is_known else None,
+        is_retryable=getattr(error, "is_retryable", True),
+        retry_after=getattr(error, "retry_after", None),
         exception_types=tuple(cls.__name__ for cls in type(error).__mro__),
     )
 

@@ -41,6 +41,9 @@ def lead(name: str, holder: str, *, now: datetime, duration: timedelta) -> bool:
     takeable = Q(holder=holder) | Q(expires_at__lte=now)
     if Lease.objects.filter(takeable, name=name).update(**values):
         return True
+    # Looked for first: PostgreSQL logs every insert that a constraint refuses.
+    if Lease.objects.filter(name=name).exists():
+        return False
     try:
         with atomic():
             Lease.objects.create(name=name, **values)

@@ -108,9 +108,9 @@ class NodeRun(models.Model):
                 condition=CLAIMABLE,
                 name="spane_claimable",
             ),
-            models.Index(
-                fields=["worker_id"], condition=Q(status="running"), name="spane_running_by_worker"
-            ),
+            # By id, not by worker: the few running rows are filtered quickly, while an index that
+            # piles up thousands of dead entries under one worker's id cost a fifth of throughput.
+            models.Index(fields=["id"], condition=Q(status="running"), name="spane_running"),
         )
 
     def __str__(self) -> str:

@@ -35,7 +35,7 @@ class Workflow(models.Model):
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
-    objects: ClassVar[models.Manager[Workflow]] = WorkflowQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager[Workflow]] = WorkflowQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("workflow")

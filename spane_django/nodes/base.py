@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from ..core.json import Json
+from ..core.outcome import Permanent
 from ..core.retry import DEFAULT, Retry
 from ..core.schema import Schema, schema_of
 
@@ -76,6 +77,12 @@ class Context:
         return self.read_initial_data()
 
 
+Declaration = type | Schema | None
+"""What a config must fit: a dataclass or a JSON Schema; None takes any object."""
+
+NodeClass = type["Node"]
+
+
 class Node:
     """A node type.  Subclasses set ``type`` and define :meth:`execute`, plain or ``async``.
 
@@ -90,7 +97,7 @@ class Node:
     """
 
     type: ClassVar[str]
-    config: ClassVar[type | Schema | None] = None
+    config: ClassVar[Declaration] = None
     retry: ClassVar[Retry] = DEFAULT
     timeout: ClassVar[timedelta | None] = None
     queue: ClassVar[str | None] = None
@@ -116,7 +123,7 @@ class Node:
         return cls.config(**config) if isinstance(cls.config, type) else config
 
 
-class UnknownNodeType(LookupError):
+class UnknownNodeType(Permanent):
     """No node type of this name is registered."""
 
 
@@ -135,7 +142,7 @@ class Registry:
         self._types: dict[str, Node] = {}
         self._built_in: set[str] = set()
 
-    def register(self, node_class: type[Node], *, built_in: bool = False) -> type[Node]:
+    def register(self, node_class: type[Node], *, built_in: bool = False) -> NodeClass:
         """Make a node type known.  May be used as a class decorator.
 
         Raises:
@@ -178,13 +185,13 @@ registry = Registry()
 def node(
     type: str,
     *,
-    config: type | Schema | None = None,
+    config: Declaration = None,
     retry: Retry = DEFAULT,
     timeout: float | None = None,
     queue: str | None = None,
     pure: bool = False,
     description: str = "",
-) -> Callable[[Callable[[Context], Any]], type[Node]]:
+) -> Callable[[Callable[[Context], Any]], NodeClass]:
     """Register a function, plain or ``async``, as a node type.
 
     Args:
@@ -194,7 +201,7 @@ def node(
     The other arguments are the attributes of :class:`Node`.
     """
 
-    def decorate(function: Callable[[Context], Any]) -> type[Node]:
+    def decorate(function: Callable[[Context], Any]) -> NodeClass:
         body: dict[str, Any] = {
             "__doc__": function.__doc__,
             "__module__": function.__module__,

@@ -115,7 +115,9 @@ class SQLite:
     def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
         found = (self._row(LOCK, [key]) for key in sorted(execution_ids))
         rows = (
-            ExecutionRow(UUID(row[0]), ExecutionStatus(row[1]), *row[2:6], _instant(row[6]))
+            ExecutionRow(
+                UUID(row[0]), ExecutionStatus(row[1]), *row[2:6], finished_at=_instant(row[6])
+            )
             for row in found
             if row
         )
@@ -202,6 +204,19 @@ class SQLite:
         with self._connection.wrap_database_errors:
             cursor = self._connection.connection.cursor()
             return cursor.execute(statement, [_stored(value) for value in parameters])
+
+
+def _execution(row: Any) -> ExecutionRow:
+    key, status, version_id, active_nodes, failed_nodes, priority, finished_at = row
+    return ExecutionRow(
+        id=UUID(key),
+        status=ExecutionStatus(status),
+        version_id=version_id,
+        active_nodes=active_nodes,
+        failed_nodes=failed_nodes,
+        priority=priority,
+        finished_at=_instant(finished_at),
+    )
 
 
 def _stored(value: Any) -> Any:
