@@ -21,8 +21,8 @@ from django.db import close_old_connections
 
 from ..conf import settings
 from ..core.json import UnstorableValue, encode, printable
-from ..core.outcome import Delay, Failure, NodeError, Outcome, Permanent, Result
-from ..nodes.base import Context, Node, UnknownNodeType, registry
+from ..core.outcome import Delay, Failure, Outcome, Permanent, Result
+from ..nodes.base import Context, Node, registry
 from ..nodes.checks import config_faults
 from .claim import Claim
 from .context import Journal, context_of

@@ -39,8 +39,9 @@ WHERE id = ? AND claim_token = ? AND status = 'running'
 
 AMEND = """
 UPDATE spane_django_noderun
-SET status = ?1, attempt = ?2, failures = ?3, losses = ?4, available_at = COALESCE(?5, available_at), started_at = ?6,
-    finished_at = ?7, checkpoint = ?8, error_type = ?9, error_message = ?10, claim_token = NULL,
+SET status = ?1, attempt = ?2, failures = ?3, losses = ?4,
+    available_at = COALESCE(?5, available_at), started_at = ?6, finished_at = ?7,
+    checkpoint = ?8, error_type = ?9, error_message = ?10, claim_token = NULL,
     is_held = ?1 IN ('ready', 'waiting') AND (
         SELECT e.status = 'paused' FROM spane_django_execution e
         WHERE e.id = spane_django_noderun.execution_id)
@@ -114,13 +115,7 @@ class SQLite:
 
     def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
         found = (self._row(LOCK, [key]) for key in sorted(execution_ids))
-        rows = (
-            ExecutionRow(
-                UUID(row[0]), ExecutionStatus(row[1]), *row[2:6], finished_at=_instant(row[6])
-            )
-            for row in found
-            if row
-        )
+        rows = (_execution(row) for row in found if row)
         return {row.id: row for row in rows}
 
     def complete(self, rows: Sequence[CompletedRow]) -> set[int]:
