@@ -4,6 +4,7 @@ Nothing needs to be set: the default is SQLite and an embedded Redis beside the 
 `DATABASE_URL` (postgres://user:password@host:port/name) and `REDIS_URL` choose servers instead.
 """
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ INSTALLED_APPS = [
     "django_rq",
     "django_celery_beat",
     "spane_django",
+    *filter(None, os.environ.get("EXTRA_APPS", "").split(",")),
 ]
 
 MIDDLEWARE = [
@@ -106,4 +108,5 @@ USE_TZ = True
 STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-SPANE: dict[str, Any] = {}
+# JSON in the environment overrides the engine's settings for one run: SPANE='{"CONCURRENCY": 2}'
+SPANE: dict[str, Any] = json.loads(os.environ.get("SPANE", "{}"))
