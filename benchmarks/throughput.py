@@ -242,7 +242,12 @@ def _drain(stop: Any, ready: Any) -> None:
     Drain(
         "spane",
         make_bell=lambda ring: RedisBell(
-            redis, "spane", name, ring=ring, should_stop=stop.is_set
+            redis,
+            "spane",
+            name,
+            ring=ring,
+            should_stop=stop.is_set,
+            pass_on=lambda: wake(["spane"]),
         ),
         wake=wake,
         should_stop=stop.is_set,
@@ -320,9 +325,7 @@ def _fresh_database() -> Iterator[None]:
         teardown_databases(made, verbosity=0)
 
 
-def _print(
-    options: argparse.Namespace, name: str, value: float, unit: str, ratio: float
-) -> None:
+def _print(options: argparse.Namespace, name: str, value: float, unit: str, ratio: float) -> None:
     line = {"name": name, "value": round(value, 3), "unit": unit, "ratio": round(ratio, 3)}
     print(json.dumps(line) if options.json else _sentence(line), flush=True)
 

@@ -14,7 +14,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Protocol
 
 from redis import Redis
@@ -67,6 +66,7 @@ class RedisBell:
         ring: Called with no arguments for each ring, from the bell's thread.
         should_stop: Asked about once a second whether the worker is to stop; then the bell
             rings once, so that the drain looks.
+        pass_on: Called for a ring that arrives after the bell was closed.
     """
 
     def __init__(
@@ -77,12 +77,14 @@ class RedisBell:
         *,
         ring: Callable[[], None],
         should_stop: Callable[[], bool],
+        pass_on: Callable[[], None],
     ) -> None:
         self._redis = redis
         self._listening, self._bells, _ = keys(queue)
         self._name = name
         self._ring = ring
         self._should_stop = should_stop
+        self._pass_on = pass_on
         self._wanted = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spane-bell", daemon=True)
@@ -116,7 +118,11 @@ class RedisBell:
         if not self._wanted.wait(_WAIT_SECONDS) or self._closed.is_set():
             return
         self._redis.zadd(self._listening, {self._name: time.time() + _BELIEVED_SECONDS})
-        if self._redis.brpop([self._bells], timeout=_WAIT_SECONDS):
+        if not self._redis.brpop([self._bells], timeout=_WAIT_SECONDS):
+            return
+        if self._closed.is_set():
+            self._pass_on()
+        else:
             self._ring()
 
     def _leave(self) -> None:
@@ -144,6 +150,3 @@ class PollingBell:
     def _run(self) -> None:
         while not self._closed.wait(self._seconds):
             self._ring()
-
-
-Events = SimpleQueue[object]

@@ -168,7 +168,7 @@ class Drain:
             self._is_hungry = True
             return None
         task, finished = cast(Ended, event)
-        self._window.observe(time.monotonic() - (task.started or task.submitted))
+        self._window.observe(task.seconds)
         return self._pool.collect((task, finished))
 
     def _patience(self) -> float:
@@ -281,6 +281,7 @@ class Drain:
             times.idle_since = times.timer = None
         elif times.idle_since is None:
             times.idle_since = time.monotonic()
+            self.report.has_stuck_threads = self._pool.has_stuck_threads()
             times.timer = _monotonic(next_due(self._queue, now=utc_now()))
         elif times.timer is not None and time.monotonic() >= times.timer:
             fire_timers(now=utc_now())
@@ -303,8 +304,14 @@ class Drain:
                 ]
             )
             dismiss(self._worker_id, now=now)
+        self._wait_no_more()
         if unfinished or self._is_leaving() or self._is_hungry:
             self._wake([self._queue])
+
+    def _wait_no_more(self) -> None:
+        """Look for a ring that came too late for this drain: somebody else must hear it."""
+        while not self._events.empty():
+            self._is_hungry |= self._events.get() is RUNG
 
 
 def _timed_out(task: Task, now: float) -> Finished:

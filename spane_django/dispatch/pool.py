@@ -20,6 +20,9 @@ from queue import Empty, SimpleQueue
 from ..engine.finished import Finished
 from ..engine.run import Interrupted, Work, run, run_async
 
+# Code that still runs so long after it was interrupted is taken to be stuck.
+STUCK_SECONDS = 2.0
+
 
 @dataclass(eq=False, slots=True)
 class Task:
@@ -28,6 +31,7 @@ class Task:
     Attributes:
         submitted: When it was handed in; of the monotonic clock, as all times here.
         started: When its node began to run; None before.
+        ended: When its node answered; None before.
         thread: The thread that runs it; None for ``async`` nodes and before the start.
         is_abandoned: Whether nobody waits for its answer any more.
     """
@@ -35,9 +39,15 @@ class Task:
     work: Work
     submitted: float = field(default_factory=time.monotonic)
     started: float | None = None
+    ended: float | None = None
     thread: threading.Thread | None = None
     coroutine: asyncio.Task[None] | None = None
     is_abandoned: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the node ran; 0 while it has not answered."""
+        return 0.0 if self.started is None or self.ended is None else self.ended - self.started
 
     @property
     def deadline(self) -> float | None:
@@ -62,7 +72,7 @@ class Pool:
         self._done = done
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stuck: list[threading.Thread] = []
+        self._interrupted: list[tuple[threading.Thread, float]] = []
         self._hired = 0
         self.plain: dict[int, Task] = {}
         self.asynchronous: dict[int, Task] = {}
@@ -107,7 +117,7 @@ class Pool:
         if task.coroutine is not None:
             self._event_loop().call_soon_threadsafe(task.coroutine.cancel)
         elif task.thread is not None and task.thread.ident is not None:
-            self._stuck.append(task.thread)
+            self._interrupted.append((task.thread, time.monotonic()))
             _raise_in(task.thread.ident, Interrupted)
             self._hire()
 
@@ -125,8 +135,9 @@ class Pool:
 
     def has_stuck_threads(self) -> bool:
         """Say whether interrupted code still runs, which only the end of the process can stop."""
-        self._stuck = [thread for thread in self._stuck if thread.is_alive()]
-        return bool(self._stuck)
+        alive = [(thread, since) for thread, since in self._interrupted if thread.is_alive()]
+        self._interrupted = alive
+        return any(since < time.monotonic() - STUCK_SECONDS for _, since in alive)
 
     def close(self) -> None:
         """Let the threads and the event loop end once they are idle.  Waits for nothing."""
@@ -147,6 +158,7 @@ class Pool:
                 task.thread = threading.current_thread()
                 task.started = time.monotonic()
                 finished = run(task.work)
+                task.ended = time.monotonic()
                 if task.is_abandoned:
                     return
                 self._done.put((task, finished))
@@ -165,6 +177,7 @@ class Pool:
 
     async def _run_async(self, task: Task) -> None:
         finished = await run_async(task.work)
+        task.ended = time.monotonic()
         self._done.put((task, finished))
 
     def _forget(self, task: Task) -> None:

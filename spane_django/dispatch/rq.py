@@ -54,11 +54,18 @@ def drain(queue: str) -> int:
     name = f"{os.uname().nodename}:{os.getpid()}"
 
     def make_bell(ring: Callable[[], None]) -> Bell:
-        return RedisBell(redis, queue, name, ring=ring, should_stop=stop.look)
+        return RedisBell(
+            redis,
+            queue,
+            name,
+            ring=ring,
+            should_stop=stop.look,
+            pass_on=lambda: wake([queue]),
+        )
 
     # A node that holds the interpreter in C code stops this process from doing anything, its
     # heartbeat included.  The watchdog needs no interpreter; RQ's parent process lives on.
-    watchdog = settings.LEASE_SECONDS
+    watchdog = 2 * settings.LEASE_SECONDS
     try:
         report = Drain(
             queue,
