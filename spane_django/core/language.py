@@ -42,7 +42,7 @@ Tree = dict[str, Any]
 
 MAX_LENGTH = 2_000  # characters
 MAX_DEPTH = 50  # five stack frames each at worst, of the 1,000 that Python allows
-MAX_GROWTH = 128  # 100,000 numbers take 0.1 GB and some seconds at worst
+MAX_GROWTH = 128  # at worst 100,000 numbers take 0.25 GB and 5 s
 MAX_RESULT = 16_000_000  # characters and values; twice the largest payload by default
 
 _OPENING = {"lparen", "lbrace", "lbracket", "filter"}
@@ -51,7 +51,7 @@ _STEPS = {"subexpression", "pipe", "index_expression", "projection", "value_proj
 
 
 class InvalidExpression(ValueError):
-    """The text is no expression; the message is a sentence that says where and why."""
+    """The text is no expression; the message says where and why."""
 
 
 class OversizedResult(ValueError):
@@ -85,7 +85,7 @@ def parse(text: str) -> Expression:
     if len(text) > MAX_LENGTH:
         raise InvalidExpression(f"the expression is longer than {MAX_LENGTH:,} characters")
     try:
-        tree: Tree = _Parser().parse_once(text)
+        tree = _Parser().parse_once(text)
         _check({"type": "root", "children": [tree]}, MAX_DEPTH)
     except ParseError as error:
         raise InvalidExpression(_where(error, text)) from None
@@ -221,10 +221,7 @@ def _check(tree: Tree, depth: int) -> None:
                 f"{tree['value']}() takes an expression such as &name as argument {position + 1}"
             )
         if child["type"] == "expref" and not is_wanted:
-            raise InvalidExpression(
-                "'&' may only stand before an argument that map() and the "
-                "functions named ..._by() take as an expression"
-            )
+            raise InvalidExpression("'&' stands only before arguments of map() and ..._by()")
         _check(child, depth - 1)
 
 

@@ -83,8 +83,8 @@ def test_names_with_dashes_need_no_quotes():
         ("length(a, b)", "takes 1 arguments, not 2"),
         ("not_null()", "at least 1"),
         ("map(a, b)", "map() takes an expression such as &name as argument 1"),
-        ("&a", "'&' may only stand"),
-        ("to_string(&a)", "'&' may only stand"),
+        ("&a", "'&' stands only before"),
+        ("to_string(&a)", "'&' stands only before"),
         ("x" * 2_001, "longer than 2,000 characters"),
         ("(" * 51 + "a" + ")" * 51, "more than 50 levels"),
         ("!" * 1_500 + "a", "more than 50 levels"),
@@ -187,7 +187,7 @@ def test_an_expression_that_multiplies_its_input_without_measure_is_refused(bomb
 @pytest.mark.parametrize(
     ("expression", "data"),
     [
-        ("join(separator, parts)", {"separator": "x" * 5_000, "parts": [""] * 5_000}),
+        ("join(separator, parts)", {"separator": "x" * 10_000_000, "parts": [""] * 1_000_000}),
         ("[@,@,@]", "x" * (MAX_RESULT // 2)),
         ("to_string([@,@,@])", "x" * (MAX_RESULT // 2)),
     ],
