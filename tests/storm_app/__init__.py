@@ -1,0 +1,1 @@
+"""Node types of the storm: workers load them as an installed app."""
