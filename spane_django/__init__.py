@@ -1,3 +1,95 @@
-"""Durable workflow orchestration for any Django project."""
+"""Durable workflow orchestration for any Django project.
+
+What a project needs is exported here, and imported only when it is asked for: Django imports
+this package while it reads ``INSTALLED_APPS``, when no model may be imported yet.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .authoring import (
+        Step,
+        Workflow,
+        cancel,
+        discard_dead_letter,
+        pause,
+        publish,
+        register,
+        replay,
+        resume,
+        retry,
+        retry_dead_letter,
+        start,
+        start_many,
+        wait_for,
+        workflows,
+    )
+    from .core.errors import InvalidDefinition, InvalidInput, SpaneError
+    from .core.outcome import Delay, Permanent, Result, RetryAfter
+    from .core.retry import Backoff, Retry
+    from .core.schema import Fault
+    from .nodes import Context, Node, node, register_function
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Backoff",
+    "Context",
+    "Delay",
+    "Fault",
+    "InvalidDefinition",
+    "InvalidInput",
+    "Node",
+    "Permanent",
+    "Result",
+    "Retry",
+    "RetryAfter",
+    "SpaneError",
+    "Step",
+    "Workflow",
+    "cancel",
+    "discard_dead_letter",
+    "node",
+    "pause",
+    "publish",
+    "register",
+    "register_function",
+    "replay",
+    "resume",
+    "retry",
+    "retry_dead_letter",
+    "start",
+    "start_many",
+    "wait_for",
+    "workflows",
+]
+
+_MODULES = {
+    "Backoff": "core.retry",
+    "Context": "nodes",
+    "Delay": "core.outcome",
+    "Fault": "core.schema",
+    "InvalidDefinition": "core.errors",
+    "InvalidInput": "core.errors",
+    "Node": "nodes",
+    "Permanent": "core.outcome",
+    "Result": "core.outcome",
+    "Retry": "core.retry",
+    "RetryAfter": "core.outcome",
+    "SpaneError": "core.errors",
+    "node": "nodes",
+    "register_function": "nodes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES.get(name, 'authoring')}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,142 @@
+"""The options of workflows and nodes: Python's names and types, and what becomes of them in JSON.
+
+Python says ``timeout=30`` (seconds, or a timedelta) and ``retry=Retry(attempts=5)``; the wire
+says ``"timeout": 30000`` and ``"retryPolicy": {…}``.  An option that is None is left out, so that
+the node type, the workflow and the settings decide.  What a value may be is checked where every
+definition is, in `spane_django.core.definition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypedDict
+
+from ..core.json import Json
+from ..core.plan import JoinRule
+from ..core.retry import Retry
+
+
+class NodeOptions(TypedDict, total=False):
+    """How the engine runs a node.
+
+    Attributes:
+        retry: The whole policy; None: that of the node type.
+        timeout: Seconds or a timedelta that one attempt may take; None: the node type's.
+        join: With several parents: ``all`` (default), ``any``, ``all_done``, ``none_failed``, or
+            a number: that many of them.
+        continue_on_fail: Whether the children run even if this node fails for good; they
+            receive ``{"error": …}`` as its data.
+        queue: The queue whose workers run it; None: the node type's, else the workflow's.
+        priority: 1 to 10, higher first; None: the execution's.
+    """
+
+    retry: Retry | None
+    timeout: float | timedelta | None
+    join: str | int | None
+    continue_on_fail: bool | None
+    queue: str | None
+    priority: int | None
+
+
+class WorkflowOptions(TypedDict, total=False):
+    """What holds for a whole workflow.
+
+    Attributes:
+        description: For people who choose among workflows.
+        entry: The id of the node that pictures begin with; None: the first one added that has
+            no parents.  Every node without parents starts, whichever it is.
+        queue: The queue of nodes that name none; None: the setting ``QUEUE``.
+        priority: 1 to 10, higher first; None: 5.
+        fail_fast: Whether a node that fails for good keeps independent branches from going on.
+        timeout: Seconds or a timedelta that an execution may take from its start.
+        input_schema: A JSON Schema that inputs must fit.
+    """
+
+    description: str | None
+    entry: str | None
+    queue: str | None
+    priority: int | None
+    fail_fast: bool | None
+    timeout: float | timedelta | None
+    input_schema: Mapping[str, Any] | bool | None
+
+
+def node_fields(options: NodeOptions) -> dict[str, Json]:
+    """Return a node's options as its JSON holds them.
+
+    Raises:
+        TypeError: there is no such option.
+    """
+    return _fields(options, _NODE)
+
+
+def workflow_fields(options: WorkflowOptions) -> dict[str, Json]:
+    """Return a workflow's options as its JSON holds them.
+
+    Raises:
+        TypeError: there is no such option.
+    """
+    return _fields(options, _WORKFLOW)
+
+
+def _fields(options: Mapping[str, Any], table: _Table) -> dict[str, Json]:
+    unknown = options.keys() - table.keys()
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise TypeError(f"unknown option: {names}; the options are {', '.join(table)}")
+    return {
+        name: convert(options[option])
+        for option, (name, convert) in table.items()
+        if options.get(option) is not None
+    }
+
+
+def _same(value: Json) -> Json:
+    return value
+
+
+def _milliseconds(value: float | timedelta) -> float:
+    length = value if isinstance(value, timedelta) else timedelta(seconds=value)
+    milliseconds = length / timedelta(milliseconds=1)
+    return int(milliseconds) if milliseconds.is_integer() else milliseconds
+
+
+def _join(value: str | int) -> Json:
+    return {"rule": JoinRule.N_OF_M.value, "n": value} if isinstance(value, int) else str(value)
+
+
+def _retry_policy(retry: Retry) -> Json:
+    return {
+        "maxAttempts": retry.attempts,
+        "backoff": {
+            "type": retry.backoff.value,
+            "delay": _milliseconds(retry.base),
+            "maxDelay": _milliseconds(retry.ceiling),
+            "factor": retry.factor,
+            "jitter": retry.jitter,
+        },
+        "retryOn": list(retry.retry_on),
+        "giveUpOn": list(retry.give_up_on),
+    }
+
+
+_Table = Mapping[str, tuple[str, Callable[[Any], Json]]]
+
+_NODE: _Table = {
+    "retry": ("retryPolicy", _retry_policy),
+    "timeout": ("timeout", _milliseconds),
+    "join": ("join", _join),
+    "continue_on_fail": ("continueOnFail", _same),
+    "queue": ("queue", _same),
+    "priority": ("priority", _same),
+}
+_WORKFLOW: _Table = {
+    "description": ("description", _same),
+    "entry": ("entryNodeId", _same),
+    "queue": ("queue", _same),
+    "priority": ("priority", _same),
+    "fail_fast": ("failFast", _same),
+    "timeout": ("timeout", _milliseconds),
+    "input_schema": ("inputSchema", _same),
+}
