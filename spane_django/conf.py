@@ -43,6 +43,8 @@ class Settings:
         HTTP_ALLOWED_HOSTS: Host names, addresses and networks (CIDR) that ``http`` nodes may
             reach although they are not public.  Empty: public addresses only.
         HTTP_MAX_RESPONSE_BYTES: The largest response that an ``http`` node reads.
+        PREPARE_STATEMENTS: Prepare the engine's statements on PostgreSQL.  False for a PgBouncer
+            before 1.21 in transaction mode, which cannot keep them.
         DISPATCHER: Dotted path of what wakes workers.
     """
 
@@ -63,6 +65,7 @@ class Settings:
     MAX_LOG_LINES: int = 1_000
     HTTP_ALLOWED_HOSTS: tuple[str, ...] = ()
     HTTP_MAX_RESPONSE_BYTES: int = 1_048_576
+    PREPARE_STATEMENTS: bool = True
     DISPATCHER: str = "spane_django.dispatch.rq.wake"
 
     @property

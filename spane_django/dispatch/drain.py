@@ -114,17 +114,26 @@ class Drain:
 
     def run(self) -> Report:
         """Work until there is nothing to do, the slice is over or the worker is to stop."""
-        name = f"{socket.gethostname()}:{os.getpid()}"
-        self._worker_id = enlist(name, self._queue, pid=os.getpid(), now=utc_now())
-        self._times.beaten = time.monotonic()
-        recover(now=utc_now())
-        fire_timers(now=utc_now())
+        self._begin()
         try:
             while self._goes_on():
                 self._turn()
         finally:
             self._close()
         return self.report
+
+    def _begin(self) -> None:
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        try:
+            self._worker_id = enlist(name, self._queue, pid=os.getpid(), now=utc_now())
+            self._times.beaten = time.monotonic()
+            recover(now=utc_now())
+            fire_timers(now=utc_now())
+        except BaseException:
+            # Nobody will run what the threads wait for, and this process may try again.
+            self._bell.close()
+            self._pool.close()
+            raise
 
     def _goes_on(self) -> bool:
         times, now = self._times, time.monotonic()
@@ -188,7 +197,7 @@ class Drain:
         if self._is_leaving() or self.report.has_stuck_threads:
             return 0
         spare = settings.ASYNC_CONCURRENCY - len(self._pool.asynchronous)
-        return min(self._window.size - len(self._pool.plain), spare)
+        return max(0, min(self._window.size - len(self._pool.plain), spare))
 
     def _in_flight(self) -> bool:
         return bool(self._pool.plain or self._pool.asynchronous)

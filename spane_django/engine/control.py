@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from ..core.errors import SpaneError
 from ..core.statuses import (
     ExecutionEvent,
     ExecutionStatus,
-    IllegalTransition,
     NodeStatus,
     after_execution,
 )
@@ -111,22 +111,24 @@ def end(execution: Execution, event: ExecutionEvent, *, reason: str, now: dateti
     )
 
 
-Verb = Callable[..., Execution]
+Verb = Callable[..., object]
+Key = TypeVar("Key")
 
 
-def each(
-    verb: Verb, execution_ids: Iterable[UUID], *, now: datetime, reason: str = ""
-) -> dict[UUID, str]:
-    """Apply a verb to executions one by one; return why it did not change those it did not.
+def each(verb: Verb, keys: Iterable[Key], *, now: datetime, reason: str = "") -> dict[Key, str]:
+    """Apply a verb to rows one by one; return why it did not change those it did not.
 
     Each is its own transaction, so that one refusal holds up nobody.
+
+    Args:
+        keys: Of executions, or of whatever else the verb changes.
     """
-    refused: dict[UUID, str] = {}
-    for execution_id in execution_ids:
+    refused: dict[Key, str] = {}
+    for key in keys:
         try:
-            verb(execution_id, now=now, reason=reason)
-        except (UnknownExecution, IllegalTransition) as error:
-            refused[execution_id] = str(error)
+            verb(key, now=now, reason=reason)
+        except SpaneError as error:
+            refused[key] = str(error)
     return refused
 
 

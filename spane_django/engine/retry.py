@@ -41,6 +41,10 @@ class ResolvedDeadLetter(SpaneError):
     """The dead letter has been retried or discarded already."""
 
 
+class NothingToRetry(UnknownDeadLetter):
+    """The execution has no open dead letter, so there is nothing to retry."""
+
+
 class UnknownNodeRun(SpaneError):
     """The execution has no run of this node."""
 

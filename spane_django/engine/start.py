@@ -159,6 +159,8 @@ def promote(*, now: datetime) -> int:
         skips = bool(connection().features.has_select_for_update_skip_locked)
         due = Execution.objects.due(now).select_for_update(skip_locked=skips)
         ids = list(due.order_by("id").values_list("id", flat=True)[: settings.BATCH])
+        if not ids:
+            return 0
         rows = statements().lock(ids).values()
         for row in rows:
             _promote(row, now=now)

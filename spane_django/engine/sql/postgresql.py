@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg
 
+from ...conf import settings
 from ...core.plan import Arrivals
 from ...core.statuses import ExecutionStatus, NodeStatus
 from ..rows import (
@@ -155,7 +156,7 @@ class PostgreSQL:
         connection.ensure_connection()
         self._connection = connection
         # Django turns preparing off; each of these statements is worth it from its second use.
-        if connection.connection.prepare_threshold is None:
+        if settings.PREPARE_STATEMENTS and connection.connection.prepare_threshold is None:
             connection.connection.prepare_threshold = 1
 
     def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
