@@ -314,7 +314,7 @@ class Drain:
             )
             dismiss(self._worker_id, now=now)
         self._wait_no_more()
-        if unfinished or self._is_leaving() or self._is_hungry:
+        if unfinished or self._is_hungry or self._times.idle_since is None:
             self._wake([self._queue])
 
     def _wait_no_more(self) -> None:
