@@ -73,11 +73,17 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A node that has ended, and the children it chose (None: all of them)."""
+    """A node that has ended, and the children it chose (None: all of them).
+
+    Attributes:
+        has_run_before: Whether this is not its first end, so that even a child without other
+            parents may be decided already.
+    """
 
     node_id: str
     status: NodeStatus
     chosen: frozenset[str] | None = None
+    has_run_before: bool = False
 
 
 @dataclass(slots=True)
@@ -145,53 +151,65 @@ def advance(
     return progress
 
 
-def touched(graph: Graph, ended: Iterable[Ended]) -> set[str]:
-    """Return every node with several parents whose stored arrivals ``advance`` may need.
+def touched(
+    graph: Graph,
+    ended: Iterable[Ended],
+    joins: Mapping[str, Join],
+    *,
+    is_halted: bool = False,
+) -> set[str]:
+    """Return every node whose stored arrivals ``advance`` may need, called with the same.
 
-    These are the children of what ended and, where an edge is not live, all that lies behind
-    it, because skips and blocks travel on.
+    These are the children of what ended and, where a child may be skipped or blocked, all that
+    lies behind it.  A node that has one parent and the rule ``all`` has nothing stored: it is
+    undecided until its parent ends, unless that has run before.
     """
     nodes: set[str] = set()
+    known: set[str] = set()
     for end in ended:
         for child in graph.children[end.node_id]:
-            nodes.add(child)
-            if end.status is not NodeStatus.COMPLETED or not _chose(end, child):
+            (known if end.has_run_before else nodes).add(child)
+            is_live = end.status is NodeStatus.COMPLETED and _chose(end, child)
+            # The last live edge may leave an n_of_m short of its n.
+            is_counted = joins.get(child, ALL).rule is JoinRule.N_OF_M
+            if is_halted or is_counted or not is_live:
                 nodes |= graph.descendants(child)
-    return {node for node in nodes if len(graph.parents[node]) > 1}
+    return known | {node for node in nodes if len(graph.parents[node]) > 1 or node in joins}
 
 
-def rewind(graph: Graph, ended: Mapping[str, Ended], node_id: str) -> dict[str, Arrivals]:
-    """Return the nodes whose fate is open again once ``node_id`` is to run anew.
+def reopen(
+    graph: Graph,
+    ended: Mapping[str, Ended],
+    active: Iterable[str],
+    joins: Mapping[str, Join],
+    node_id: str,
+) -> Progress:
+    """Return what becomes of all whose fate is open again once ``node_id`` is to run anew.
 
-    These are its skipped and cancelled descendants, as far as they hang together with it, each
-    with what it has seen from parents that stay ended.
+    Open again are its skipped descendants and whatever was cancelled anywhere: an execution that
+    runs again goes on everywhere.  All of them are decided afresh from what stays ended, so
+    that what is still behind a broken or a dead edge comes back as blocked or skipped.  What has
+    seen nothing yet is waiting, too, whether or not it ever did.
 
     Args:
         ended: Every node that has ended, by id.
+        active: The nodes that are ready, running or waiting.
     """
-    open_again: set[str] = set()
-    queue = deque([node_id])
-    while queue:
-        for child in graph.children[queue.popleft()]:
-            end = ended.get(child)
-            is_undone = end is not None and end.status in _UNDONE
-            if is_undone and child not in open_again:
-                open_again.add(child)
-                queue.append(child)
-    closed = {key: end for key, end in ended.items() if key != node_id and key not in open_again}
-    return {child: recount(graph, closed, child) for child in sorted(open_again)}
-
-
-def recount(graph: Graph, ended: Mapping[str, Ended], node_id: str) -> Arrivals:
-    """Return what ``node_id`` has seen, counted afresh from the parents that have ended."""
-    arrivals = Arrivals(open=len(graph.parents[node_id]))
-    for parent in graph.parents[node_id]:
-        if parent in ended:
-            _arrive(arrivals, ended[parent], node_id)
-    return arrivals
-
-
-_UNDONE = frozenset({NodeStatus.SKIPPED, NodeStatus.CANCELLED})
+    behind = graph.descendants(node_id)
+    undone = {
+        key
+        for key, end in ended.items()
+        if end.status is NodeStatus.CANCELLED
+        or (end.status is NodeStatus.SKIPPED and key in behind)
+    } - {node_id}
+    kept = {key: end for key, end in ended.items() if key not in undone and key != node_id}
+    decided: dict[str, Arrivals | None] = dict.fromkeys((*kept, *active, node_id))
+    progress = advance(graph, kept.values(), joins, decided)
+    progress.released += [root for root in graph.roots if root in undone]
+    told = {*progress.released, *progress.skipped, *progress.blocked, *progress.waiting}
+    for key in graph.children.keys() - decided.keys() - told:
+        progress.waiting[key] = Arrivals(open=len(graph.parents[key]))
+    return progress
 
 
 def _decide_early(arrivals: Arrivals, needed: int) -> Decision:
@@ -199,7 +217,10 @@ def _decide_early(arrivals: Arrivals, needed: int) -> Decision:
         return Decision.RELEASE
     if arrivals.live + arrivals.open >= needed:
         return Decision.WAIT
-    return Decision.BLOCK if arrivals.broken else Decision.SKIP
+    if arrivals.broken:
+        return Decision.BLOCK
+    # A parent that is still open may yet break, and the order of ends must decide nothing.
+    return Decision.WAIT if arrivals.open else Decision.SKIP
 
 
 def _arrivals(

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from ..core.json import Json, decode
 from .db import in_transaction
-from .rows import ClaimedRow, Key
+from .rows import ClaimedRow, Key, Proof
 from .sql import statements
 
 
@@ -37,6 +37,10 @@ class Claim:
     @property
     def key(self) -> Key:
         return (self.execution_id, self.node_id)
+
+    @property
+    def proof(self) -> Proof:
+        return (self.id, self.token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,16 +58,16 @@ def follow(
         executions: The executions as they stand under the caller's lock.
         want: Whose worker goes on with the successors, as far as it has room.
     """
-    seen = _seen(executions, ended)
+    # First of all, as what a failure halts must not be seen as undecided.
+    halted = {key: _count_failures(executions[key], ended[key], now=now) for key in ended}
+    seen = _seen(executions, ended, halted)
     steps = Steps()
     rows: list[RunRow] = []
     changed: list[ExecutionRow] = []
-    for execution_id, nodes in ended.items():
-        row = executions[execution_id]
+    for key, nodes in ended.items():
+        row = executions[key]
         version = prepared(row.version_id)
-        halted = _count_failures(row, version, nodes, now=now)
-        known = seen[execution_id]
-        progress = advance(version.graph, nodes, version.joins, known, is_halted=halted)
+        progress = advance(version.graph, nodes, version.joins, seen[key], is_halted=halted[key])
         if _count(row, nodes, progress, now=now):
             changed.append(row)
         if row.status.is_final:
@@ -104,27 +104,25 @@ def cancel_unstarted(
 
 
 def _seen(
-    executions: Mapping[UUID, ExecutionRow], ended: EndedNodes
+    executions: Mapping[UUID, ExecutionRow], ended: EndedNodes, halted: Mapping[UUID, bool]
 ) -> dict[UUID, dict[str, Arrivals | None]]:
-    keys: list[Key] = [
-        (execution_id, node_id)
-        for execution_id, nodes in ended.items()
-        for node_id in touched(prepared(executions[execution_id].version_id).graph, nodes)
-    ]
-    seen: dict[UUID, dict[str, Arrivals | None]] = {execution_id: {} for execution_id in ended}
+    keys: list[Key] = []
+    for key, nodes in ended.items():
+        version = prepared(executions[key].version_id)
+        needed = touched(version.graph, nodes, version.joins, is_halted=halted[key])
+        keys += [(key, node_id) for node_id in needed]
+    seen: dict[UUID, dict[str, Arrivals | None]] = {key: {} for key in ended}
     if keys:
         for (execution_id, node_id), arrivals in statements().arrivals(keys).items():
             seen[execution_id][node_id] = arrivals
     return seen
 
 
-def _count_failures(
-    row: ExecutionRow, version: PreparedVersion, nodes: Sequence[Ended], *, now: datetime
-) -> bool:
+def _count_failures(row: ExecutionRow, nodes: Sequence[Ended], *, now: datetime) -> bool:
     """Count the nodes that failed; say whether a failure has halted the execution."""
     failed = sum(node.status is NodeStatus.FAILED for node in nodes)
     row.failed_nodes += failed
-    is_halted = bool(row.failed_nodes) and version.definition.is_fail_fast
+    is_halted = bool(row.failed_nodes) and prepared(row.version_id).definition.is_fail_fast
     if failed and is_halted:
         row.active_nodes -= cancel_unstarted(row.id, reason="another node failed", now=now)
     return is_halted

@@ -1,8 +1,9 @@
 """Running again: a node that ended, with a fresh budget of attempts, or a whole execution anew.
 
-Rerunning a node makes it ready and opens the fate of what hangs on it: its skipped and cancelled
-descendants are pending again, and the execution runs.  A dead letter that is retried or
-discarded is marked so, never deleted.  A replay is a new execution, linked to the old one.
+Rerunning a node makes it ready and opens the fate of what hangs on it and of all that was
+cancelled: `plan.reopen` says what each is now, and the execution runs.  A dead letter that is
+retried or discarded is marked so, never deleted.  A replay is a new execution, linked to the
+old one.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..core.errors import SpaneError
-from ..core.graph import Graph
-from ..core.plan import Ended, rewind
+from ..core.plan import Ended, Progress, reopen
 from ..core.statuses import (
     ExecutionEvent,
     ExecutionStatus,
@@ -88,13 +88,13 @@ def retry_failed(
 
     Raises:
         UnknownExecution: there is none.
-        UnknownDeadLetter: it has no failed node that could be retried.
+        NothingToRetry: it has no failed node that could be retried.
     """
     with atomic():
         execution = locked(execution_id)
         letters = list(execution.dead_letters.filter(resolved_at=None).order_by("id"))
         if not letters:
-            raise UnknownDeadLetter(f"execution {execution_id} has no open dead letter to retry")
+            raise NothingToRetry(f"execution {execution_id} has no open dead letter to retry")
         for letter in letters:
             retry_dead_letter(letter.pk, now=now, by=by)
         execution.refresh_from_db()
@@ -133,14 +133,22 @@ def rerun(execution_id: UUID, node_id: str, *, now: datetime) -> None:
         if run is None:
             raise UnknownNodeRun(f"execution {execution_id} has no run of node '{node_id}'")
         was_failed = run.status == NodeStatus.FAILED
-        _make_ready(run, execution, now=now)
-        _open_descendants(run, runs, prepared(execution.version_id).graph)
-        _reopen(execution, was_failed=was_failed)
-        wake_on_commit([run.queue])
+        ended = {key: _ended(other) for key, other in runs.items() if _has_ended(other)}
+        active = [key for key, other in runs.items() if other.status in _ACTIVE]
+        version = prepared(execution.version_id)
+        progress = reopen(version.graph, ended, active, version.joins, node_id)
+        ready = [run, *(runs[key] for key in progress.released)]
+        for released in ready:
+            _make_ready(released, execution, now=now)
+        _reset(runs, progress)
+        _reopen(execution, released=len(ready), was_failed=was_failed)
+        wake_on_commit(released.queue for released in ready)
 
 
 def _make_ready(run: NodeRun, execution: Execution, *, now: datetime) -> None:
-    run.status = after_node(NodeStatus(run.status), NodeEvent.RERUN).value
+    status = NodeStatus(run.status)
+    event = NodeEvent.RELEASED if status is NodeStatus.PENDING else NodeEvent.RERUN
+    run.status = after_node(status, event).value
     run.is_held = execution.status == ExecutionStatus.PAUSED
     run.attempt += run.started_at is not None
     run.failures = run.losses = 0
@@ -154,33 +162,47 @@ def _make_ready(run: NodeRun, execution: Execution, *, now: datetime) -> None:
     )  # fmt: skip
 
 
-def _open_descendants(run: NodeRun, runs: dict[str, NodeRun], graph: Graph) -> None:
-    ended = {node_id: _ended(other) for node_id, other in runs.items() if _has_ended(other)}
-    for node_id, arrivals in rewind(graph, ended, run.node_id).items():
-        other = runs[node_id]
-        other.status = after_node(NodeStatus(other.status), NodeEvent.RESET).value
-        other.reason, other.finished_at = "", None
-        other.open_edges, other.live_edges = arrivals.open, arrivals.live
-        other.broken_edges = arrivals.broken
-        other.save(
+def _reset(runs: dict[str, NodeRun], progress: Progress) -> None:
+    """Store what nodes that are not decided any more have seen, and new skips."""
+    for key in progress.skipped:
+        _undecide(runs[key])
+        runs[key].status = after_node(NodeStatus.PENDING, NodeEvent.PRUNED).value
+        runs[key].reason = "no branch that was taken leads here"
+    # Of what waits, only what has been arrived at before has a row.
+    waiting = {key: counts for key, counts in progress.waiting.items() if key in runs}
+    for key, arrivals in waiting.items():
+        run = runs[key]
+        _undecide(run)
+        run.open_edges, run.live_edges = arrivals.open, arrivals.live
+        run.broken_edges, run.finished_at, run.reason = arrivals.broken, None, ""
+    for key in (*progress.skipped, *waiting):
+        runs[key].save(
             update_fields=[
                 "status", "reason", "finished_at", "open_edges", "live_edges", "broken_edges",
             ]
         )  # fmt: skip
 
 
-def _reopen(execution: Execution, *, was_failed: bool) -> None:
+def _undecide(run: NodeRun) -> None:
+    if run.status != NodeStatus.PENDING:
+        run.status = after_node(NodeStatus(run.status), NodeEvent.RESET).value
+
+
+def _reopen(execution: Execution, *, released: int, was_failed: bool) -> None:
     status = ExecutionStatus(execution.status)
     if status.is_final:
         execution.status = after_execution(status, ExecutionEvent.REOPENED).value
         execution.finished_at, execution.reason, execution.deadline_at = None, "", None
-    execution.active_nodes += 1
+    execution.active_nodes += released
     execution.failed_nodes -= was_failed
     execution.save(
         update_fields=[
             "status", "finished_at", "reason", "deadline_at", "active_nodes", "failed_nodes",
         ]
     )  # fmt: skip
+
+
+_ACTIVE = frozenset({NodeStatus.READY, NodeStatus.RUNNING, NodeStatus.WAITING})
 
 
 def _has_ended(run: NodeRun) -> bool:

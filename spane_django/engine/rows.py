@@ -11,6 +11,9 @@ from ..core.statuses import ExecutionStatus, NodeStatus
 Key = tuple[UUID, str]
 """An execution's id and the id of one of its nodes."""
 
+Proof = tuple[int, UUID]
+"""What a write of a claimed node run must show: the row's id and the claim's token."""
+
 
 @dataclass(slots=True)
 class ExecutionRow:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from threading import Event
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import connections
 
 from ..conf import settings
 from ..core.json import UnstorableValue, encode, printable
@@ -78,14 +78,14 @@ def run(work: Work, *, clock: Clock = utc_now) -> Finished:
     """Run a plain node on this thread and return how its attempt ended.  Never raises."""
     started_at = clock()
     journal = Journal(work.claim, clock)
-    close_old_connections()
+    _close_old_connections()
     try:
         node, ctx = _prepare(work, journal, started_at)
         outcome, output = _accept(node.execute(ctx))
     except BaseException as error:
         outcome, output = failure_of(error), "null"
     finally:
-        close_old_connections()
+        _close_old_connections()
     return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
 
 
@@ -131,6 +131,16 @@ def failure_of(error: BaseException) -> Failure:
         retry_after=getattr(error, "retry_after", None),
         exception_types=tuple(cls.__name__ for cls in type(error).__mro__),
     )
+
+
+def _close_old_connections() -> None:
+    """Drop broken connections, as Django does around a request, but none amid a transaction.
+
+    A node that runs on a thread of its own is in none; one that a test runs inline may be.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _prepare(work: Work, journal: Journal, now: datetime) -> tuple[Node, Context]:

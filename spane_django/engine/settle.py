@@ -30,7 +30,7 @@ from .finished import Finished
 from .history import record_failures, record_lines
 from .notify import notify_ended
 from .progress import follow
-from .rows import AmendedRow, CompletedRow
+from .rows import AmendedRow, CompletedRow, Proof
 from .sql import statements
 from .versions import prepared
 
@@ -80,9 +80,13 @@ def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -
     settlement = Settlement()
     if finished:
         executions = statements().lock({item.claim.execution_id for item in finished})
-        accepted = _record([_judge(item, now=now) for item in finished])
-        taken = {item.claim.id for item in accepted}
-        settlement.lost = [item.claim for item in finished if item.claim.id not in taken]
+        # Of two answers to one claim the first one counts.
+        first: dict[Proof, Finished] = {}
+        for item in finished:
+            first.setdefault(item.claim.proof, item)
+        accepted = _record([_judge(item, now=now) for item in first.values()])
+        taken = {id(item.finished) for item in accepted}
+        settlement.lost = [item.claim for item in finished if id(item) not in taken]
         steps = follow(executions, _ended(accepted), now=now, want=want)
         settlement.claims = steps.claims
         settlement.left = steps.left | _ready_again(accepted, now=now)
@@ -107,12 +111,12 @@ def _record(judged: Sequence[Judged]) -> list[Judged]:
     """Write the outcomes; return those whose claim held."""
     completed = [item for item in judged if item.verdict.event is NodeEvent.COMPLETED]
     others = [item for item in judged if item.verdict.event is not NodeEvent.COMPLETED]
-    taken: set[int] = set()
+    taken: set[Proof] = set()
     if completed:
         taken |= statements().complete([_completed_row(item) for item in completed])
     if others:
         taken |= statements().amend([_amended_row(item) for item in others])
-    accepted = [item for item in judged if item.claim.id in taken]
+    accepted = [item for item in judged if item.claim.proof in taken]
     record_failures(
         [
             (item.claim, item.verdict, item.finished.started_at, item.finished.finished_at)
@@ -172,7 +176,10 @@ def _ended(accepted: Sequence[Judged]) -> dict[UUID, list[Ended]]:
         if status.is_final:
             chosen = item.verdict.next_nodes
             children = None if chosen is None else frozenset(chosen)
-            ended[item.claim.execution_id].append(Ended(item.claim.node_id, status, children))
+            has_run_before = item.claim.attempt > 1
+            ended[item.claim.execution_id].append(
+                Ended(item.claim.node_id, status, children, has_run_before)
+            )
     return ended
 
 

@@ -25,6 +25,7 @@ from ..rows import (
     Key,
     NewExecution,
     ParentRow,
+    Proof,
     RunRow,
 )
 
@@ -43,7 +44,7 @@ SET status = 'completed', output = d.output::jsonb, next_nodes = d.next_nodes::j
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[],
             %s::timestamptz[]) AS d (id, token, output, next_nodes, started_at, finished_at)
 WHERE n.id = d.id AND n.claim_token = d.token AND n.status = 'running'
-RETURNING n.id
+RETURNING d.id, d.token
 """
 
 AMEND = """
@@ -60,7 +61,7 @@ FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[
            checkpoint, error_type, error_message),
      spane_django_execution e
 WHERE n.id = d.id AND n.claim_token = d.token AND n.status = 'running' AND e.id = n.execution_id
-RETURNING n.id
+RETURNING d.id, d.token
 """
 
 ARRIVALS = """
@@ -163,16 +164,16 @@ class PostgreSQL:
         rows = self._rows(LOCK, [list(execution_ids)])
         return {row[0]: ExecutionRow(row[0], ExecutionStatus(row[1]), *row[2:]) for row in rows}
 
-    def complete(self, rows: Sequence[CompletedRow]) -> set[int]:
+    def complete(self, rows: Sequence[CompletedRow]) -> set[Proof]:
         names = ("id", "token", "output", "next_nodes", "started_at", "finished_at")
-        return {row[0] for row in self._rows(COMPLETE, _columns(rows, names))}
+        return {(row[0], row[1]) for row in self._rows(COMPLETE, _columns(rows, names))}
 
-    def amend(self, rows: Sequence[AmendedRow]) -> set[int]:
+    def amend(self, rows: Sequence[AmendedRow]) -> set[Proof]:
         names = (
             "id", "token", "status", "attempt", "failures", "losses", "available_at",
             "started_at", "finished_at", "checkpoint", "error_type", "error_message",
         )  # fmt: skip
-        return {row[0] for row in self._rows(AMEND, _columns(rows, names))}
+        return {(row[0], row[1]) for row in self._rows(AMEND, _columns(rows, names))}
 
     def arrivals(self, keys: Collection[Key]) -> dict[Key, Arrivals | None]:
         rows = self._rows(ARRIVALS, _keys(keys))

@@ -16,6 +16,7 @@ from ..rows import (
     Key,
     NewExecution,
     ParentRow,
+    Proof,
     RunRow,
 )
 
@@ -26,11 +27,11 @@ class Statements(Protocol):
     def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
         """Lock executions and return how they stand."""
 
-    def complete(self, rows: Sequence[CompletedRow]) -> set[int]:
-        """Record completions whose claim still holds; return the ids that took."""
+    def complete(self, rows: Sequence[CompletedRow]) -> set[Proof]:
+        """Record completions whose claim still holds; return the claims that did."""
 
-    def amend(self, rows: Sequence[AmendedRow]) -> set[int]:
-        """Record the other ends of attempts whose claim still holds; return the ids that took."""
+    def amend(self, rows: Sequence[AmendedRow]) -> set[Proof]:
+        """Record the other ends of attempts whose claim still holds; return the claims that did."""
 
     def arrivals(self, keys: Collection[Key]) -> dict[Key, Arrivals | None]:
         """Return what nodes have seen so far, None for those that are decided."""

@@ -22,6 +22,7 @@ from ..rows import (
     Key,
     NewExecution,
     ParentRow,
+    Proof,
     RunRow,
 )
 
@@ -118,11 +119,11 @@ class SQLite:
         rows = (_execution(row) for row in found if row)
         return {row.id: row for row in rows}
 
-    def complete(self, rows: Sequence[CompletedRow]) -> set[int]:
+    def complete(self, rows: Sequence[CompletedRow]) -> set[Proof]:
         names = ("output", "next_nodes", "started_at", "finished_at", "id", "token")
         return self._taken(COMPLETE, rows, names)
 
-    def amend(self, rows: Sequence[AmendedRow]) -> set[int]:
+    def amend(self, rows: Sequence[AmendedRow]) -> set[Proof]:
         names = (
             "status", "attempt", "failures", "losses", "available_at", "started_at",
             "finished_at", "checkpoint", "error_type", "error_message", "id", "token",
@@ -184,10 +185,10 @@ class SQLite:
         found = {key: self._row(INPUT, [key]) for key in execution_ids}
         return {key: row[0] for key, row in found.items() if row}
 
-    def _taken(self, statement: str, rows: Sequence[Any], names: Iterable[str]) -> set[int]:
+    def _taken(self, statement: str, rows: Sequence[Any], names: Iterable[str]) -> set[Proof]:
         wanted = tuple(names)
         return {
-            row.id
+            (row.id, row.token)
             for row in rows
             if self._execute(statement, [getattr(row, name) for name in wanted]).rowcount
         }
