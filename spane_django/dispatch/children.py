@@ -78,16 +78,22 @@ def stop(
     *,
     with_signal: signal.Signals = signal.SIGTERM,
     grace: float = GRACE,
+    is_urgent: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Ask ``child`` to stop, kill its session after ``grace`` seconds, return its exit code."""
+    """Ask ``child`` to stop, kill its session after ``grace`` seconds, return its exit code.
+
+    Args:
+        is_urgent: Ends the grace once it says so.
+    """
     if child.poll() is None:
         child.send_signal(with_signal)
-    try:
-        return child.wait(grace)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        return child.wait()
+    deadline = time.monotonic() + grace
+    while (left := deadline - time.monotonic()) > 0 and not is_urgent():
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(min(left, POLL_INTERVAL))
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    return child.wait()
 
 
 class Children:
@@ -121,12 +127,20 @@ class Children:
         """Return the process id of a child, which changes when it is restarted."""
         return self._children[name].process.pid
 
-    def run(self, on_end: Callable[[str, int], None]) -> None:
+    def code(self, name: str) -> int | None:
+        """Return the exit code of a child; None while it runs."""
+        return self._children[name].process.poll()
+
+    def run(
+        self, on_end: Callable[[str, int], None], until: Callable[[], bool] = lambda: False
+    ) -> None:
         """Keep the children running until SIGTERM or SIGINT.
 
-        ``on_end`` is told the name and exit code of each child that ended by itself.
+        Args:
+            on_end: Told the name and exit code of each child that ended by itself.
+            until: Asked several times a second; ends it as well once it says so.
         """
-        while not self._received:
+        while not self._received and not until():
             for name, code in self.poll():
                 on_end(name, code)
             time.sleep(POLL_INTERVAL)
@@ -138,9 +152,12 @@ class Children:
         return [(name, code) for name, code in looks if code is not None]
 
     def stop(self) -> None:
-        """Stop them all, the last started first; each has the whole grace."""
+        """Stop them all, the last started first.
+
+        Each has the whole grace, unless a second signal arrives: then nobody has any.
+        """
         for child in reversed(self._children.values()):
-            stop(child.process, grace=self._grace)
+            stop(child.process, grace=self._grace, is_urgent=lambda: len(self._received) > 1)
         self._children.clear()
 
     def _receive(self, number: int, _frame: object) -> None:

@@ -21,6 +21,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def start(directory: Path) -> EmbeddedRedis:
     socket = socket_path(directory)
     if socket.parent != directory:
         _make_private(socket.parent)
-    if _answers(socket):
+    if answers(socket):
         raise RedisNotStarted(f"A Redis is running on {socket} already: stop it, or use its URL.")
     log = directory / "redis.log"
     with log.open("wb") as output:
@@ -106,18 +107,23 @@ def start(directory: Path) -> EmbeddedRedis:
         )
     server = EmbeddedRedis(process, directory)
     try:
-        _wait_until_ready(server, log)
+        wait_until_ready(socket, log, has_ended=lambda: process.poll() is not None)
     except BaseException:
         server.stop()
         raise
     return server
 
 
-def command(directory: Path) -> list[str]:
-    """Return the command that serves ``directory``, for whoever supervises it himself."""
+def command(directory: Path, socket: Path | None = None) -> list[str]:
+    """Return the command that serves ``directory``, for whoever supervises it himself.
+
+    Args:
+        socket: Where it listens; None: at :func:`socket_path`.
+    """
+    path = socket or socket_path(directory)
     return [
         str(binary()),
-        *("--port", "0", "--unixsocket", str(socket_path(directory)), "--unixsocketperm", "700"),
+        *("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
         *("--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(directory)),
     ]
 
@@ -157,16 +163,15 @@ def socket_path(directory: Path) -> Path:
     return short / path.name
 
 
-def _make_private(directory: Path) -> None:
-    directory.mkdir(mode=0o700, exist_ok=True)
-    if directory.lstat().st_uid != os.getuid():
-        raise RedisNotStarted(f"{directory} belongs to another user: remove it.")
+def wait_until_ready(socket: Path, log: Path, *, has_ended: Callable[[], bool]) -> None:
+    """Wait until a server that is starting answers.
 
-
-def _wait_until_ready(server: EmbeddedRedis, log: Path) -> None:
+    Raises:
+        RedisNotStarted: it ended, or took too long; the end of its log is in the message.
+    """
     deadline = time.monotonic() + START_SECONDS
-    while not _answers(server.socket):
-        ended = server.process.poll() is not None
+    while not answers(socket):
+        ended = has_ended()
         if ended or time.monotonic() > deadline:
             what = "ended at once" if ended else f"did not answer in {START_SECONDS:.0f} s"
             tail = log.read_text(errors="replace")[-2000:]
@@ -174,7 +179,8 @@ def _wait_until_ready(server: EmbeddedRedis, log: Path) -> None:
         time.sleep(POLL_INTERVAL)
 
 
-def _answers(socket: Path) -> bool:
+def answers(socket: Path) -> bool:
+    """Say whether a server answers on a unix socket."""
     # Without redis-py's own retries, which wait for seconds.
     client = redis.Redis(
         unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0), socket_timeout=1
@@ -184,3 +190,9 @@ def _answers(socket: Path) -> bool:
             return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError):
             return False
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if directory.lstat().st_uid != os.getuid():
+        raise RedisNotStarted(f"{directory} belongs to another user: remove it.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import math
 import os
 import threading
 import time
@@ -30,6 +31,9 @@ from .drain import Drain
 
 logger = logging.getLogger("spane_django.dispatch")
 
+_COMPLAIN_SECONDS = 60.0
+_complained: dict[str, float] = {}
+
 
 def wake(queues: Iterable[str]) -> None:
     """Hint to the workers of ``queues`` that there is something to claim.
@@ -40,9 +44,9 @@ def wake(queues: Iterable[str]) -> None:
         try:
             _ring_or_enqueue(queue)
         except (RedisError, OSError) as error:
-            logger.warning("could not wake queue %s, the sweep will: %s", queue, error)
+            _complain(queue, f"could not wake queue {queue}, the sweep will: {error}")
         except KeyError:
-            logger.error("queue %s is not in RQ_QUEUES: add it, and a worker for it", queue)
+            _complain(queue, f"queue {queue} is not in RQ_QUEUES: add it, and a worker for it")
 
 
 def drain(queue: str) -> int:
@@ -100,6 +104,14 @@ def _ring_or_enqueue(queue: str) -> None:
         )  # fmt: skip
 
 
+def _complain(queue: str, message: str) -> None:
+    """Log what is wrong with a queue; not for each of the thousand wakes that it concerns."""
+    now = time.monotonic()
+    if now >= _complained.get(queue, -math.inf) + _COMPLAIN_SECONDS:
+        _complained[queue] = now
+        logger.warning(message)
+
+
 # A connection per call would cost milliseconds; see the notes on django_rq.get_queue.
 @lru_cache(maxsize=64)
 def _queue(name: str) -> Any:
@@ -112,26 +124,28 @@ def _ring_script(queue: str) -> Any:
 
 
 class _StopFlag:
-    """Whether RQ has asked the worker of this job to stop.
+    """Whether the worker of this job is to stop, or is gone.
 
     A forked work horse hears nothing of the signal that its parent got, but the parent says so
-    in Redis; see `rq.worker.BaseWorker.set_shutdown_requested_date`.
+    in Redis; see `rq.worker.BaseWorker.set_shutdown_requested_date`.  A parent that was killed
+    says nothing and leaves its horse behind, which then belongs to another process.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._event = threading.Event()
+        self._parent = os.getppid()
         job = get_current_job()
         self._key = f"rq:worker:{job.worker_name}" if job and job.worker_name else None
 
     def is_set(self) -> bool:
-        return self._event.is_set()
+        return self._event.is_set() or os.getppid() != self._parent
 
     def look(self) -> bool:
         """Ask Redis."""
         if self._key and self._redis.hexists(self._key, "shutdown_requested_date"):
             self._event.set()
-        return self._event.is_set()
+        return self.is_set()
 
 
 @receiver(setting_changed, dispatch_uid="spane_django.dispatch.rq")
