@@ -19,12 +19,12 @@ from .verbs import (
     start_many,
     wait_for,
 )
-from .workflow import Step, Steps, Workflow
+from .workflow import Chain, Step, Workflow
 
 __all__ = [
+    "Chain",
     "DuplicateWorkflow",
     "Step",
-    "Steps",
     "Workflow",
     "cancel",
     "discard_dead_letter",

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack
 from uuid import UUID
 
 from ..core.errors import InvalidDefinition
@@ -188,30 +188,49 @@ class Step:
     def __repr__(self) -> str:
         return f"<Step {self.workflow.id}/{self.id}>"
 
-    @overload
-    def __rshift__(self, other: Step) -> Step: ...
-    @overload
-    def __rshift__(self, other: Iterable[Step]) -> Steps: ...
-    def __rshift__(self, other: Step | Iterable[Step]) -> Step | Steps:
-        return Steps([self]) >> other
+    def __rshift__(self, following: Connectable) -> Chain:
+        return _chain(self) >> following
 
-    def __rrshift__(self, others: Iterable[Step]) -> Step:
-        return Steps(others) >> self
+    def __rrshift__(self, leading: Connectable) -> Chain:
+        return _chain(leading) >> self
 
 
-class Steps(list[Step]):
-    """Several nodes side by side: what ``a >> [b, c]`` gives, so that ``>> d`` may follow."""
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """What ``>>`` gives: connected nodes, to be connected further.
 
-    @overload
-    def __rshift__(self, other: Step) -> Step: ...
-    @overload
-    def __rshift__(self, other: Iterable[Step]) -> Steps: ...
-    def __rshift__(self, other: Step | Iterable[Step]) -> Step | Steps:
-        children = Steps([other] if isinstance(other, Step) else other)
-        for parent in self:
-            for child in children:
+    An arrow to a chain leads to its heads, and one from it begins at its tails.  So
+    ``a >> [b >> c, d] >> e`` is two ways from a to e.
+    """
+
+    heads: tuple[Step, ...]
+    tails: tuple[Step, ...]
+
+    def __rshift__(self, following: Connectable) -> Chain:
+        after = _chain(following)
+        for parent in self.tails:
+            for child in after.heads:
                 _connect(parent, child)
-        return other if isinstance(other, Step) else children
+        return Chain(self.heads, after.tails)
+
+    def __rrshift__(self, leading: Connectable) -> Chain:
+        return _chain(leading) >> self
+
+
+Connectable = Step | Chain | Iterable["Step | Chain"]
+"""What may stand on either side of ``>>``."""
+
+
+def _chain(connectable: Connectable) -> Chain:
+    if isinstance(connectable, Chain):
+        return connectable
+    if isinstance(connectable, Step):
+        return Chain((connectable,), (connectable,))
+    parts = [_chain(part) for part in connectable]
+    return Chain(
+        tuple(step for part in parts for step in part.heads),
+        tuple(step for part in parts for step in part.tails),
+    )
 
 
 def _connect(parent: Step, child: Step) -> None:
