@@ -1,0 +1,158 @@
+"""The demo's workflows: one for each thing worth seeing.
+
+They are found because they are names of this module; ``manage.py check`` checks them and
+``manage.py spane_publish`` publishes them.  What starts them, and how each is expected to end,
+is in `demo_project.traffic`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from spane_django import Retry, Workflow
+
+from .nodes import (
+    ValidateUser,
+    charge_card,
+    convert,
+    count_primes,
+    create_account,
+    fetch_rate,
+    pack_parcels,
+    price_order,
+    reserve_stock,
+    screen_fraud,
+    sum_primes,
+)
+
+onboarding = Workflow(
+    "user-onboarding",
+    name="User Onboarding",
+    description="One node, then two in parallel: the smallest workflow that is one.",
+)
+onboarding.add("validate-user", ValidateUser) >> [
+    onboarding.add(
+        "send-welcome-email",
+        "email",
+        {
+            "to": "{{ input.email }}",
+            "subject": "Welcome, {{ input.name }}",
+            "text": "Hello {{ input.name }}, your account is on its way.",
+        },
+    ),
+    onboarding.add("create-account", create_account, {"plan": "free"}),
+]
+
+fulfilment = Workflow(
+    "order-fulfilment",
+    name="Order fulfilment",
+    description="Three branches at once, joined by the node that needs all of them.",
+    priority=7,
+    timeout=timedelta(minutes=10),
+    input_schema={
+        "type": "object",
+        "properties": {
+            "email": {"type": "string"},
+            "card": {"type": "string"},
+            "items": {"type": "array", "minItems": 1},
+        },
+        "required": ["email", "card", "items"],
+    },
+)
+(
+    fulfilment.add("price-order", price_order)
+    >> [
+        fulfilment.add("reserve-stock", reserve_stock),
+        fulfilment.add("charge-card", charge_card),
+        fulfilment.add("screen-fraud", screen_fraud),
+    ]
+    >> fulfilment.add("pack-parcels", pack_parcels)
+    >> fulfilment.add(
+        "confirm",
+        "email",
+        {
+            "to": "{{ initial.email }}",
+            "subject": "Your order is packed",
+            "text": "Parcels: {{ input.parcels }}.  Receipt: {{ input.receipt }}.",
+        },
+    )
+)
+
+routing = Workflow(
+    "support-routing",
+    name="Support routing",
+    description="A switch and a condition; the branches not taken are skipped, the joins run.",
+)
+by_topic = routing.add(
+    "by-topic",
+    "switch",
+    {
+        "expression": "topic",
+        "cases": {"billing": "to-billing", "outage": ["to-operations", "to-billing"]},
+        "default": "to-helpdesk",
+    },
+)
+teams = [
+    routing.add("to-billing", "set", {"values": {"billing": True}}),
+    routing.add("to-operations", "set", {"values": {"operations": True}}),
+    routing.add("to-helpdesk", "set", {"values": {"helpdesk": True}}),
+]
+is_urgent = routing.add(
+    "is-urgent",
+    "condition",
+    {"expression": "contains(values(@)[].urgent, `true`)", "then": "call", "else": "queue"},
+)
+call = routing.add("call", "log", {"message": "Calling {{ initial.customer }} now"})
+queue = routing.add("queue", "log", {"message": "{{ initial.customer }} is called back"})
+close = routing.add("close", "log", {"message": "Ticket of {{ initial.customer }} is closed"})
+by_topic >> teams >> is_urgent >> [call, queue] >> close
+
+flaky = Workflow(
+    "flaky-service",
+    name="A service that is often away",
+    description="Fails twice, waits longer each time, and succeeds in the third attempt.",
+)
+flaky.add("fetch-rate", fetch_rate, timeout=5) >> flaky.add("convert", convert)
+
+declined = Workflow(
+    "declined-payment",
+    name="A payment that is declined",
+    description="Fails for good, as it is meant to: its node is in the dead letters.",
+)
+priced = declined.add("price-order", price_order)
+(
+    priced
+    >> declined.add("charge-card", charge_card, retry=Retry(attempts=5))
+    >> declined.add("ship", "log", {"message": "never reached"})
+)
+priced >> declined.add("screen-fraud", screen_fraud)
+
+reminder = Workflow(
+    "reminder",
+    name="Reminder",
+    description="Waits without holding a worker, then writes.",
+)
+(
+    reminder.add("prepare", "set", {"values": {"subject": "Do not forget: {{ input.what }}"}})
+    >> reminder.add("wait", "delay", {"durationSeconds": 1})
+    >> reminder.add(
+        "remind",
+        "email",
+        {"to": "{{ input.email }}", "subject": "{{ input.subject }}", "text": "{{ input.what }}"},
+    )
+)
+
+primes = Workflow(
+    "prime-count",
+    name="Counting primes",
+    description="One node fans out to twenty, and one joins them.",
+)
+PARTS = 20
+(
+    primes.add("range", "set", {"values": {"parts": PARTS}})
+    >> [
+        primes.add(f"part-{part:02}", count_primes, {"part": part, "of": PARTS})
+        for part in range(PARTS)
+    ]
+    >> primes.add("total", sum_primes)
+)
