@@ -7,13 +7,16 @@ is the engine's work; nothing here reads a clock or a row.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from .json import Json
 from .outcome import Delay, Failure, Lost, Outcome, Result, Returned
 from .retry import DEFAULT, Retry
 from .statuses import NodeEvent
+
+# A hundred years: a node may ask for more, but instants end.
+_LONGEST_WAIT = timedelta(days=36_525)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,10 @@ def _failed(
         if wait is None:
             wait = policy.retry.wait(failures=used.failures, chance=chance)
         return Verdict(
-            event=NodeEvent.RETRIED, budget=used, failure=failure, available_at=now + wait
+            event=NodeEvent.RETRIED,
+            budget=used,
+            failure=failure,
+            available_at=now + min(wait, _LONGEST_WAIT),
         )
     if policy.continues:
         data = {
