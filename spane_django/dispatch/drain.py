@@ -25,6 +25,7 @@ from ..conf import settings
 from ..core.json import encode
 from ..core.outcome import Result, Returned
 from ..engine.claim import Claim, Want
+from ..engine.db import dedicate
 from ..engine.finished import Finished
 from ..engine.inputs import parent_row, receive
 from ..engine.rows import Key, ParentRow
@@ -114,6 +115,7 @@ class Drain:
 
     def run(self) -> Report:
         """Work until there is nothing to do, the slice is over or the worker is to stop."""
+        dedicate()
         self._begin()
         try:
             while self._goes_on():

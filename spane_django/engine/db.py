@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from django.db import OperationalError, connections, router, transaction
 
+from ..conf import settings
 from ..models import Execution
 
 logger = logging.getLogger("spane_django.engine")
@@ -17,6 +18,8 @@ Returned = TypeVar("Returned")
 # PostgreSQL's codes of "try again": serialization_failure and deadlock_detected.
 _TRANSIENT = frozenset({"40001", "40P01"})
 _TRIES = 3
+
+_BY_INDEX = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 
 
 def alias() -> str:
@@ -36,6 +39,18 @@ def atomic(*, durable: bool = False) -> transaction.Atomic:
         durable: Refuse to run inside another transaction, so that leaving means committed.
     """
     return transaction.atomic(using=alias(), durable=durable)
+
+
+def dedicate() -> None:
+    """Say that this thread's connection serves the engine alone: a drain's does.
+
+    Every statement of the engine looks rows up by an index.  While a table is young PostgreSQL
+    takes it for tiny, prefers to read the whole of it, and keeps that plan for a prepared
+    statement until statistics arrive, a minute or so later: nodes became slower all the while.
+    """
+    if connection().vendor == "postgresql" and settings.PREPARE_STATEMENTS:
+        with connection().cursor() as cursor:
+            cursor.execute(_BY_INDEX)
 
 
 def in_transaction(work: Callable[[], Returned]) -> Returned:
