@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spane_django.core.plan import JoinRule, Progress, advance, touched
@@ -22,9 +22,11 @@ from tests.core.plots import (
     plots,
 )
 
+thorough = settings(max_examples=300)
 failures_stop = [rule for rule in JoinRule if rule is not JoinRule.ALL_DONE]
 
 
+@thorough
 @given(plots(), orders)
 def test_who_runs_is_what_the_oracle_says(plot: Plot, random: Random):
     journey = Journey(plot).go(random)
@@ -82,6 +84,7 @@ def test_what_is_decided_stays_decided(plot: Plot, random: Random):
     assert progress == Progress()
 
 
+@thorough
 @given(plots(), orders)
 def test_counting_arrivals_one_by_one_equals_counting_them_afresh(plot: Plot, random: Random):
     journey = Journey(plot)
@@ -129,6 +132,7 @@ def test_planning_needs_to_know_only_the_joins_that_it_names(plot: Plot, random:
         assert joins <= named
 
 
+@thorough
 @given(plots(rules=failures_stop), orders, st.data())
 def test_retrying_all_that_failed_ends_where_a_fresh_run_ends(
     plot: Plot, random: Random, data: st.DataObject
@@ -143,6 +147,7 @@ def test_retrying_all_that_failed_ends_where_a_fresh_run_ends(
     assert journey.fates == fates(journey.plot)
 
 
+@thorough
 @given(plots(), orders, st.data())
 def test_a_retry_runs_nothing_twice_but_what_was_retried(
     plot: Plot, random: Random, data: st.DataObject
