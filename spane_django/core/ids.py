@@ -1,4 +1,7 @@
-"""Identifiers of executions: UUID version 7, so that newer ones sort after older ones.
+"""Identifiers that are never given twice, newer ones after older ones.
+
+Executions have UUIDs of version 7.  Versions have integers: those that a database counts come
+again after a rollback (SQLite), and processes remember a version by its id.
 
 See: RFC 9562, section 5.7.
 """
@@ -16,3 +19,9 @@ def uuid7() -> UUID:
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | (0x7 << 76)
     return UUID(int=value & ~(0x3 << 62) | (0x2 << 62))
+
+
+def serial() -> int:
+    """Return a new positive integer of 63 bits: 42 bits of Unix milliseconds, then 21 random."""
+    milliseconds = time.time_ns() // 1_000_000
+    return milliseconds << 21 | int.from_bytes(os.urandom(3), "big") >> 3

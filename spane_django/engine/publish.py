@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..conf import settings
 from ..core.definition import Definition, Limits, read
 from ..core.errors import InvalidDefinition
+from ..core.ids import serial
 from ..core.schema import Fault
 from ..models import Workflow, WorkflowVersion
 from ..nodes.checks import node_faults
@@ -67,6 +68,7 @@ def publish(
             return current
         last = workflow.versions.order_by("-number").values_list("number", flat=True).first()
         version = WorkflowVersion.objects.create(
+            id=serial(),
             workflow=workflow,
             number=(last or 0) + 1,
             definition=raw,

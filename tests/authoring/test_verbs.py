@@ -147,3 +147,16 @@ def test_waiting_ends_with_the_execution() -> None:
 def test_waiting_gives_up_after_its_timeout() -> None:
     with pytest.raises(TimeoutError, match="still running after 0 s"):
         wait_for(greeting().start(), timeout=0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_version_whose_publishing_was_rolled_back_is_forgotten() -> None:
+    with transaction.atomic():
+        greeting().start()
+        transaction.set_rollback(True)
+    other = Workflow("other")
+    other.add("another-node", "log", {"message": "hello"})
+
+    execution = other.start()
+
+    assert [run.node_id for run in NodeRun.objects.filter(execution=execution)] == ["another-node"]
