@@ -119,6 +119,19 @@ def test_a_second_end_touches_even_a_child_without_other_parents():
     assert touched(DIAMOND, [Ended("r", COMPLETED, has_run_before=True)], {}) == {"a", "b"}
 
 
+def test_a_halt_touches_every_join_behind_what_it_blocks():
+    assert touched(DIAMOND, [Ended("r", COMPLETED)], {}, is_halted=True) == {"j"}
+
+
+def test_reopening_counts_anew_what_had_seen_a_failure_that_is_being_retried():
+    joins = {"j": Join(ANY)}
+    ended = {"r": Ended("r", COMPLETED), "b": Ended("b", FAILED)}
+
+    progress = reopen(DIAMOND, ended, ["a"], joins, "b")
+
+    assert progress.waiting["j"] == Arrivals(open=2)
+
+
 def test_reopening_leaves_alone_what_another_failure_still_blocks():
     ended = {
         "r": Ended("r", COMPLETED),
