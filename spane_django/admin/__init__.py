@@ -1,0 +1,28 @@
+"""The operators' pages in Django's admin: every row can be seen, no row can be edited.
+
+One module per group of pages.  `base` keeps history read-only and lists cheap, `verbs` lets
+operators act through the engine's verbs, `present` turns values into safe HTML, `filters` narrows
+lists by what an index serves, `timeline` lays out the nodes of an execution.
+
+The pages carry no script and no style of their own in the HTML, so that a policy of
+``script-src 'self'; style-src 'self'`` holds.
+"""
+
+from __future__ import annotations
+
+from .dead_letters import DeadLetterAdmin
+from .executions import ExecutionAdmin
+from .node_runs import LogLineAdmin, NodeRunAdmin
+from .runtime import ApiTokenAdmin, WorkerAdmin
+from .workflows import WorkflowAdmin, WorkflowVersionAdmin
+
+__all__ = [
+    "ApiTokenAdmin",
+    "DeadLetterAdmin",
+    "ExecutionAdmin",
+    "LogLineAdmin",
+    "NodeRunAdmin",
+    "WorkerAdmin",
+    "WorkflowAdmin",
+    "WorkflowVersionAdmin",
+]

@@ -1,0 +1,130 @@
+"""Dead letters: nodes that failed for good and wait for somebody to deal with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from ..engine import retry
+from ..models import DeadLetter, NodeRun
+from .base import has_perm
+from .filters import ErrorTypeFilter, NodeFilter, ResolvedFilter
+from .node_runs import OfExecution
+from .present import brief, chip, code, instant, lately, link, page_of, pretty
+from .verbs import Order, Verb, VerbsAdmin
+
+
+def _retry(pk: int, order: Order) -> DeadLetter:
+    return retry.retry_dead_letter(pk, now=order.now, by=order.by)
+
+
+def _discard(pk: int, order: Order) -> DeadLetter:
+    return retry.discard_dead_letter(pk, now=order.now, by=order.by)
+
+
+def _is_open(letter: DeadLetter) -> bool:
+    return letter.resolved_at is None
+
+
+RETRY = Verb(
+    name="retry",
+    label=_("Retry"),
+    done=ngettext_lazy("%(count)d node runs again.", "%(count)d nodes run again.", "count"),
+    permission="retry",
+    apply=_retry,
+    is_legal=_is_open,
+)
+DISCARD = Verb(
+    name="discard",
+    label=_("Discard"),
+    done=ngettext_lazy(
+        "%(count)d dead letter was discarded.", "%(count)d dead letters were discarded.", "count"
+    ),
+    permission="retry",
+    apply=_discard,
+    is_legal=_is_open,
+    warning=_(
+        "A discarded dead letter counts as dealt with and cannot be retried any more; its "
+        "execution stays failed."
+    ),
+)
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(OfExecution, VerbsAdmin):
+    """Open dead letters first; resolved ones are kept."""
+
+    list_display = (
+        "identity", "standing", "error", "workflow_and_execution", "attempts", "lately",
+    )  # fmt: skip
+    list_filter = (ResolvedFilter, ErrorTypeFilter, NodeFilter, "execution__workflow")
+    list_defer = (
+        "input", "traceback", "execution__input", "execution__workflow__description",
+    )  # fmt: skip
+    actions = ("retry_selected", "discard_selected")
+    verbs = (RETRY, DISCARD)
+    fields = (
+        "of_run", "node_type", "of_workflow", "of_execution", "attempts", "failed", "resolved",
+        "resolution", "resolved_by",
+    )  # fmt: skip
+    empty_hint = _("Nothing here: no node has failed for good without being dealt with.")
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        if request.GET.get(ResolvedFilter.parameter_name) == ResolvedFilter.ALL:
+            return (F("resolved_at").asc(nulls_first=True), "-id")
+        return ("-id",)
+
+    def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        may_see = self.has_payload_permission(request)
+        return {
+            **super().page(request, obj),
+            "payloads": [(_("Input"), pretty(obj.input))] if may_see else [],
+        }
+
+    @admin.display(description=_("node"))
+    def identity(self, letter: DeadLetter) -> SafeString:
+        return code(letter.node_id)
+
+    @admin.display(description=_("node"))
+    def of_run(self, letter: DeadLetter) -> SafeString:
+        return link(page_of(NodeRun, letter.node_run_id, self.site), code(letter.node_id))
+
+    @admin.display(description=_("status"))
+    def standing(self, letter: DeadLetter) -> SafeString:
+        if letter.resolved_at is None:
+            return chip("failed", _("open"))
+        is_retried = letter.resolution == DeadLetter.Resolution.RETRIED
+        return chip("completed" if is_retried else "skipped", letter.get_resolution_display())
+
+    @admin.display(description=_("error"))
+    def error(self, letter: DeadLetter) -> str:
+        return brief(f"{letter.error_type}: {letter.error_message}")
+
+    @admin.display(description=_("failed"))
+    def failed(self, letter: DeadLetter) -> SafeString | None:
+        return instant(letter.created_at)
+
+    @admin.display(description=_("failed"))
+    def lately(self, letter: DeadLetter) -> SafeString | None:
+        return lately(letter.created_at)
+
+    @admin.display(description=_("resolved"))
+    def resolved(self, letter: DeadLetter) -> SafeString | None:
+        return instant(letter.resolved_at)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return has_perm(request, "retry_execution")
+
+    @admin.action(description=_("Retry"), permissions=["retry"])
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(RETRY, request, queryset)
+
+    @admin.action(description=_("Discard"), permissions=["retry"])
+    def discard_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(DISCARD, request, queryset)

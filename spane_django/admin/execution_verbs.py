@@ -1,0 +1,109 @@
+"""What operators may do to executions.
+
+Whether a button can be pressed is read from the table of transitions; the engine decides again
+when it is pressed.  What ends or repeats work asks first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from ..core.statuses import ExecutionEvent, ExecutionStatus, execution_sources
+from ..engine import control, retry
+from ..models import Execution
+from .verbs import Order, Verb
+
+
+def _is_any_of(*statuses: ExecutionStatus) -> Callable[[Execution], bool]:
+    return lambda execution: execution.status in statuses
+
+
+def _pause(pk: UUID, order: Order) -> Execution:
+    return control.pause(pk, now=order.now, reason=order.reason or f"paused by {order.by}")
+
+
+def _resume(pk: UUID, order: Order) -> Execution:
+    return control.resume(pk, now=order.now, reason=order.reason)
+
+
+def _cancel(pk: UUID, order: Order) -> Execution:
+    return control.cancel(pk, now=order.now, reason=order.reason or f"cancelled by {order.by}")
+
+
+def _replay(pk: UUID, order: Order) -> Execution:
+    return retry.replay(pk, now=order.now, by=order.by, reason=order.reason)
+
+
+def _retry(pk: UUID, order: Order) -> Execution:
+    return retry.retry_failed(pk, now=order.now, by=order.by, reason=order.reason)
+
+
+def _has_failed_nodes(execution: Execution) -> bool:
+    return execution.failed_nodes > 0
+
+
+PAUSE = Verb(
+    name="pause",
+    label=_("Pause"),
+    done=ngettext_lazy(
+        "%(count)d execution was paused.", "%(count)d executions were paused.", "count"
+    ),
+    permission="pause",
+    apply=_pause,
+    is_legal=_is_any_of(*execution_sources(ExecutionEvent.PAUSED)),
+)
+RESUME = Verb(
+    name="resume",
+    label=_("Resume"),
+    done=ngettext_lazy(
+        "%(count)d execution was resumed.", "%(count)d executions were resumed.", "count"
+    ),
+    permission="pause",
+    apply=_resume,
+    is_legal=_is_any_of(*execution_sources(ExecutionEvent.RESUMED)),
+)
+RETRY = Verb(
+    name="retry",
+    label=_("Retry failed nodes"),
+    done=ngettext_lazy(
+        "The failed nodes of %(count)d execution run again.",
+        "The failed nodes of %(count)d executions run again.",
+        "count",
+    ),
+    permission="retry",
+    apply=_retry,
+    is_legal=_has_failed_nodes,
+)
+REPLAY = Verb(
+    name="replay",
+    label=_("Replay"),
+    done=ngettext_lazy(
+        "%(count)d execution was replayed.", "%(count)d executions were replayed.", "count"
+    ),
+    permission="replay",
+    apply=_replay,
+    is_legal=_is_any_of(*ExecutionStatus),
+    warning=_(
+        "A replay is a new execution of the same version with the same input. Every node runs "
+        "again, with all that it does to the outside world."
+    ),
+)
+CANCEL = Verb(
+    name="cancel",
+    label=_("Cancel"),
+    done=ngettext_lazy(
+        "%(count)d execution was cancelled.", "%(count)d executions were cancelled.", "count"
+    ),
+    permission="cancel",
+    apply=_cancel,
+    is_legal=_is_any_of(*execution_sources(ExecutionEvent.CANCELLED)),
+    warning=_(
+        "What has not started never will, and the results of nodes that run now are refused. "
+        "A cancelled execution cannot be resumed, only replayed."
+    ),
+    takes_reason=True,
+)

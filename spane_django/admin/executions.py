@@ -1,0 +1,245 @@
+"""Executions: the list, and the page that shows what one does and lets operators step in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Func, IntegerField, QuerySet
+from django.db.models.fields.json import KeyTransform
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import now as current_time
+from django.utils.translation import gettext_lazy as _
+
+from ..core.statuses import ExecutionStatus
+from ..models import DeadLetter, Execution, LogLine, NodeRun, WorkflowVersion
+from ..models.story import LogEntry
+from .base import has_perm
+from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
+from .filters import CreatedFilter, ids_beginning_with
+from .present import (
+    brief,
+    chip,
+    code,
+    instant,
+    lately,
+    length,
+    link,
+    list_of,
+    moment,
+    page_of,
+    pretty,
+    progress,
+    short_id,
+)
+from .timeline import DONE, timeline_of
+from .verbs import Verb, VerbsAdmin
+
+_LINES = 200
+_REPLAYS = 10
+_LETTERS = 20
+_MESSAGE_CHARACTERS = 2_000
+_DATA_CHARACTERS = 1_000
+
+
+class _Items(Func):
+    """The number of items of a JSON array, counted by the database."""
+
+    function = "json_array_length"
+    output_field = IntegerField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, function="jsonb_array_length", **extra)
+
+
+@admin.register(Execution)
+class ExecutionAdmin(VerbsAdmin):
+    """Executions, with every verb of an operator."""
+
+    list_display = (
+        "identity", "workflow_or_replay", "standing", "progress", "lately", "took",
+    )  # fmt: skip
+    list_filter = ("status", "workflow", CreatedFilter)
+    list_select_related = ("workflow", "version")
+    list_defer = ("input", "workflow__description", "version__definition")
+    search_fields = ("id",)
+    search_help_text = _("An id, or the beginning of one.")
+    actions = (
+        "pause_selected",
+        "resume_selected",
+        "retry_selected",
+        "replay_selected",
+        "cancel_selected",
+    )
+    verbs = (PAUSE, RESUME, RETRY, REPLAY, CANCEL)
+    fields = (
+        "of_version", "created", "starts", "began", "ended", "took", "due", "priority",
+        "started_by", "idempotency_key", "origin", "copies",
+    )  # fmt: skip
+    empty_hint = _("Nothing has been started yet. Start a workflow:")
+    empty_command = "python manage.py spane_start WORKFLOW_ID"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term.strip():
+            return queryset, False
+        ids = ids_beginning_with(search_term)
+        return (queryset.filter(pk__range=ids) if ids else queryset.none()), False
+
+    def prepare(self, rows: list[Any]) -> None:
+        ids = [row.pk for row in rows if row.status != ExecutionStatus.COMPLETED]
+        done = dict(
+            NodeRun.objects.filter(execution__in=ids, status__in=DONE)
+            .order_by()
+            .values_list("execution")
+            .annotate(Count("pk"))
+        )
+        versions = WorkflowVersion.objects.filter(pk__in={row.version_id for row in rows})
+        items = _Items(KeyTransform("nodes", "definition"))
+        totals = dict(versions.order_by().values_list("pk", items))
+        for row in rows:
+            total = totals[row.version_id]
+            is_complete = row.status == ExecutionStatus.COMPLETED
+            row.node_counts = (total if is_complete else done.get(row.pk, 0), total)
+
+    def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        letters = obj.dead_letters.open().order_by("pk").defer("input", "traceback")
+        lines = obj.logs()
+        may_see = self.has_payload_permission(request)
+        return {
+            **super().page(request, obj),
+            "timeline": timeline_of(obj, now=current_time()),
+            "letters": letters[:_LETTERS],
+            "payloads": self._payloads(obj) if may_see else [],
+            "lines": [_told(entry, with_data=may_see) for entry in lines[-_LINES:]],
+            "lines_hidden": max(len(lines) - _LINES, 0),
+            "runs_url": list_of(NodeRun, self.site, execution=obj.pk),
+            "lines_url": list_of(LogLine, self.site, execution=obj.pk),
+            "letters_url": list_of(DeadLetter, self.site, execution=obj.pk, resolved="all"),
+        }
+
+    def next_page(self, verb: Verb, made: Sequence[object]) -> str:
+        if verb is REPLAY and len(made) == 1 and isinstance(made[0], Execution):
+            return page_of(Execution, made[0].pk, self.site)
+        return ""
+
+    def _payloads(self, execution: Execution) -> list[tuple[Any, SafeString]]:
+        given = [(_("Input"), pretty(execution.input))]
+        output = execution.output
+        return given if output is None else [*given, (_("Output"), pretty(output))]
+
+    @admin.display(description=_("execution"))
+    def identity(self, execution: Execution) -> SafeString:
+        return code(short_id(execution.pk), title=str(execution.pk))
+
+    @admin.display(description=_("workflow"))
+    def of_version(self, execution: Execution) -> SafeString:
+        named = format_html("<bdi>{} v{}</bdi>", execution.workflow.name, execution.version.number)
+        return link(page_of(WorkflowVersion, execution.version_id, self.site), named)
+
+    @admin.display(description=_("workflow"))
+    def workflow_or_replay(self, execution: Execution) -> SafeString:
+        pk = execution.replay_of_id
+        if pk is None:
+            return self.of_version(execution)
+        original = link(page_of(Execution, pk, self.site), _("replay of another"))
+        return format_html("{}<br>↩ {}", self.of_version(execution), original)
+
+    @admin.display(description=_("status"))
+    def standing(self, execution: Execution) -> SafeString:
+        return chip(execution.status)
+
+    @admin.display(description=_("progress"))
+    def progress(self, execution: Any) -> SafeString:
+        return progress(*execution.node_counts)
+
+    @admin.display(description=_("created"))
+    def created(self, execution: Execution) -> SafeString | None:
+        return instant(execution.created_at)
+
+    @admin.display(description=_("not before"))
+    def starts(self, execution: Execution) -> SafeString | None:
+        return instant(execution.start_at)
+
+    @admin.display(description=_("started"))
+    def began(self, execution: Execution) -> SafeString | None:
+        return instant(execution.started_at)
+
+    @admin.display(description=_("started"))
+    def lately(self, execution: Execution) -> SafeString | None:
+        return lately(execution.started_at)
+
+    @admin.display(description=_("finished"))
+    def ended(self, execution: Execution) -> SafeString | None:
+        return instant(execution.finished_at)
+
+    @admin.display(description=_("deadline"))
+    def due(self, execution: Execution) -> SafeString | None:
+        return instant(execution.deadline_at)
+
+    @admin.display(description=_("duration"))
+    def took(self, execution: Execution) -> SafeString | None:
+        if execution.started_at is None:
+            return None
+        return length((execution.finished_at or current_time()) - execution.started_at)
+
+    @admin.display(description=_("replay of"))
+    def origin(self, execution: Execution) -> SafeString | None:
+        return self._linked(execution.replay_of_id) if execution.replay_of_id else None
+
+    @admin.display(description=_("replayed as"))
+    def copies(self, execution: Execution) -> SafeString | None:
+        ids = execution.replays.order_by("-pk").values_list("pk", flat=True)[:_REPLAYS]
+        return format_html_join(", ", "{}", [(self._linked(pk),) for pk in ids]) or None
+
+    def _linked(self, pk: Any) -> SafeString:
+        return link(page_of(Execution, pk, self.site), code(short_id(pk), title=str(pk)))
+
+    def has_pause_permission(self, request: HttpRequest) -> bool:
+        return has_perm(request, "pause_execution")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return has_perm(request, "cancel_execution")
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return has_perm(request, "replay_execution")
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return has_perm(request, "retry_execution")
+
+    @admin.action(description=_("Pause"), permissions=["pause"])
+    def pause_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(PAUSE, request, queryset)
+
+    @admin.action(description=_("Resume"), permissions=["pause"])
+    def resume_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(RESUME, request, queryset)
+
+    @admin.action(description=_("Retry failed nodes"), permissions=["retry"])
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(RETRY, request, queryset)
+
+    @admin.action(description=_("Replay"), permissions=["replay"])
+    def replay_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(REPLAY, request, queryset)
+
+    @admin.action(description=_("Cancel"), permissions=["cancel"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(CANCEL, request, queryset)
+
+
+def _told(entry: LogEntry, *, with_data: bool) -> dict[str, object]:
+    data = brief(json.dumps(entry.data, ensure_ascii=False), _DATA_CHARACTERS)
+    return {
+        "at": moment(entry.at),
+        "level": chip(entry.level),
+        "node_id": entry.node_id,
+        "attempt": entry.attempt,
+        "message": entry.message[:_MESSAGE_CHARACTERS],
+        "data": data if with_data and entry.data else "",
+    }

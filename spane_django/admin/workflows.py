@@ -1,0 +1,266 @@
+"""Workflows and their versions: what runs, which version of it, and how it has been going."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import now as current_time
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from ..core.errors import SpaneError
+from ..core.statuses import ExecutionStatus
+from ..engine import enable as enabling
+from ..engine.start import StartOptions, start
+from ..models import Execution, Workflow, WorkflowVersion
+from .base import ReadOnlyAdmin, has_perm
+from .filters import first_id
+from .present import chip, code, instant, link, list_of, page_of, pretty
+from .verbs import Order, Verb, VerbsAdmin
+
+_DAY = timedelta(hours=24)
+_VERSIONS = 20
+DEFINITION_CHARACTERS = 100_000
+
+
+def _enable(pk: int, order: Order) -> None:
+    enabling.enable(_key(pk))
+
+
+def _disable(pk: int, order: Order) -> None:
+    enabling.disable(_key(pk))
+
+
+def _key(pk: int) -> str:
+    return Workflow.objects.filter(pk=pk).values_list("key", flat=True).first() or ""
+
+
+def _is_enabled(workflow: Workflow) -> bool:
+    return workflow.is_enabled
+
+
+def _is_disabled(workflow: Workflow) -> bool:
+    return not workflow.is_enabled
+
+
+ENABLE = Verb(
+    name="enable",
+    label=_("Enable"),
+    done=ngettext_lazy(
+        "%(count)d workflow was enabled.", "%(count)d workflows were enabled.", "count"
+    ),
+    permission="publish",
+    apply=_enable,
+    is_legal=_is_disabled,
+)
+DISABLE = Verb(
+    name="disable",
+    label=_("Disable"),
+    done=ngettext_lazy(
+        "%(count)d workflow was disabled.", "%(count)d workflows were disabled.", "count"
+    ),
+    permission="publish",
+    apply=_disable,
+    is_legal=_is_enabled,
+)
+
+
+class StartForm(forms.Form):
+    """The input of a new execution."""
+
+    given = forms.CharField(
+        label=_("Input, as JSON"),
+        initial="{}",
+        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "dir": "ltr"}),
+    )
+
+    def clean_given(self) -> Any:
+        try:
+            return json.loads(self.cleaned_data["given"])
+        except (ValueError, RecursionError) as error:
+            raise forms.ValidationError(_("This is not JSON: %s") % error) from None
+
+
+@admin.register(Workflow)
+class WorkflowAdmin(VerbsAdmin):
+    """Workflows: see, start, enable and disable them; definitions are published."""
+
+    list_display = ("key", "name", "standing", "current", "lately")
+    list_filter = ("is_enabled",)
+    list_select_related = ("current_version",)
+    list_defer = ("description", "current_version__definition")
+    search_fields = ("key", "name")
+    sortable_by = ("key", "name")
+    actions = ("enable_selected", "disable_selected")
+    verbs = (ENABLE, DISABLE)
+    fields = ("key", "current", "description", "created", "lately", "all_executions")
+    empty_hint = _("No workflow has been published yet. Publish a definition:")
+    empty_command = "python manage.py spane_publish workflow.json"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.start_view)
+        return [
+            path("<int:pk>/start/", view, name="spane_django_workflow_start"),
+            *super().get_urls(),
+        ]
+
+    def prepare(self, rows: list[Any]) -> None:
+        counted = (
+            Execution.objects.filter(workflow__in=rows, pk__gte=first_id(current_time() - _DAY))
+            .order_by()
+            .values_list("workflow", "status")
+            .annotate(Count("pk"))
+        )
+        counts: dict[int, dict[str, int]] = defaultdict(dict)
+        for pk, status, count in counted:
+            counts[pk][status] = count
+        for row in rows:
+            row.status_counts = counts[row.pk]
+
+    def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        self.prepare([obj])
+        versions = obj.versions.order_by("-number").defer("definition")
+        return {
+            **super().page(request, obj),
+            "may_start": self.has_run_permission(request),
+            "versions": [
+                (version, instant(version.published_at))
+                for version in versions.select_related("published_by")[:_VERSIONS]
+            ],
+            "versions_url": list_of(WorkflowVersion, self.site, workflow__id__exact=obj.pk),
+            "definition": _definition(obj.current_version),
+        }
+
+    def start_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show the form that starts a workflow, or start it."""
+        workflow = self.get_object(request, str(pk))
+        if workflow is None:
+            raise Http404
+        if not (self.has_view_permission(request, workflow) and self.has_run_permission(request)):
+            raise PermissionDenied
+        form = StartForm(request.POST if request.method == "POST" else None)
+        started = self._start(request, workflow, form) if form.is_valid() else None
+        if started is not None:
+            self.log_change(request, workflow, f"start: {started.pk}")
+            self.message_user(request, _("The execution was started."), messages.SUCCESS)
+            return HttpResponseRedirect(page_of(Execution, started.pk, self.site))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media + form.media,
+            "title": _("Start %s") % workflow.name,
+            "original": workflow,
+            "form": form,
+        }
+        request.current_app = self.site
+        return TemplateResponse(request, "admin/spane_django/workflow/start.html", context)
+
+    def _start(self, request: HttpRequest, workflow: Workflow, form: StartForm) -> Execution | None:
+        try:
+            options = StartOptions(by=request.user)  # type: ignore[arg-type]  # never anonymous
+            return start(
+                workflow.key, form.cleaned_data["given"], now=current_time(), options=options
+            )
+        except SpaneError as error:
+            form.add_error("given", str(error))
+            return None
+
+    @admin.display(description=_("status"))
+    def standing(self, workflow: Workflow) -> SafeString:
+        if workflow.is_enabled:
+            return chip("completed", _("enabled"))
+        return chip("paused", _("disabled"))
+
+    @admin.display(description=_("current version"))
+    def current(self, workflow: Workflow) -> SafeString | None:
+        version = workflow.current_version
+        if version is None:
+            return None
+        return link(page_of(version, version.pk, self.site), f"v{version.number}")
+
+    @admin.display(description=_("created"))
+    def created(self, workflow: Workflow) -> SafeString | None:
+        return instant(workflow.created_at)
+
+    @admin.display(description=_("executions in 24 hours"))
+    def lately(self, workflow: Any) -> SafeString | None:
+        parts = [
+            (
+                list_of(
+                    Execution,
+                    self.site,
+                    workflow__id__exact=workflow.pk,
+                    status__exact=status.value,
+                    created="24h",
+                ),
+                chip(status, count=workflow.status_counts[status]),
+            )
+            for status in ExecutionStatus
+            if status in workflow.status_counts
+        ]
+        return format_html_join(" ", '<a href="{}">{}</a>', parts) or None
+
+    @admin.display(description=_("executions"))
+    def all_executions(self, workflow: Workflow) -> SafeString:
+        return link(list_of(Execution, self.site, workflow__id__exact=workflow.pk), _("Show all"))
+
+    def has_publish_permission(self, request: HttpRequest) -> bool:
+        return has_perm(request, "publish_workflow")
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        return has_perm(request, "run_workflow")
+
+    @admin.action(description=_("Enable"), permissions=["publish"])
+    def enable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(ENABLE, request, queryset)
+
+    @admin.action(description=_("Disable"), permissions=["publish"])
+    def disable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self.act(DISABLE, request, queryset)
+
+
+@admin.register(WorkflowVersion)
+class WorkflowVersionAdmin(ReadOnlyAdmin):
+    """Versions as they were published."""
+
+    list_display = ("identity", "of_workflow", "number", "published", "published_by")
+    list_filter = ("workflow",)
+    list_select_related = ("workflow", "published_by")
+    list_defer = ("definition", "workflow__description")
+    ordering = ("-id",)
+    fields = ("of_workflow", "number", "published", "published_by", "content_hash")
+    empty_hint = WorkflowAdmin.empty_hint
+    empty_command = WorkflowAdmin.empty_command
+
+    def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        return {"definition": _definition(obj)}
+
+    @admin.display(description=_("version"))
+    def identity(self, version: WorkflowVersion) -> SafeString:
+        return code(f"{version.workflow.key} v{version.number}")
+
+    @admin.display(description=_("workflow"))
+    def of_workflow(self, version: WorkflowVersion) -> SafeString:
+        return link(page_of(Workflow, version.workflow_id, self.site), version.workflow.name)
+
+    @admin.display(description=_("published"))
+    def published(self, version: WorkflowVersion) -> SafeString | None:
+        return instant(version.published_at)
+
+
+def _definition(version: WorkflowVersion | None) -> SafeString | None:
+    if version is None:
+        return None
+    return pretty(version.definition, limit=DEFINITION_CHARACTERS)

@@ -1,0 +1,73 @@
+"""Addresses of the admin's pages, and what a browser makes of their HTML."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.messages import get_messages
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from spane_django.models import (
+    ApiToken,
+    DeadLetter,
+    Execution,
+    LogLine,
+    NodeRun,
+    Worker,
+    Workflow,
+    WorkflowVersion,
+)
+
+MODELS: tuple[type[Model], ...] = (
+    ApiToken,
+    DeadLetter,
+    Execution,
+    LogLine,
+    NodeRun,
+    Worker,
+    Workflow,
+    WorkflowVersion,
+)
+
+
+def list_of(model: type[Model], query: str = "") -> str:
+    return reverse(f"admin:spane_django_{model._meta.model_name}_changelist") + query
+
+
+def page_of(row: Model) -> str:
+    return reverse(f"admin:spane_django_{row._meta.model_name}_change", args=[row.pk])
+
+
+def verb_of(model: type[Model], verb: str) -> str:
+    return reverse(f"admin:spane_django_{model._meta.model_name}_verb", args=[verb])
+
+
+def user_of(client: Client) -> User:
+    """Return who is logged in."""
+    return User.objects.get(pk=client.session[SESSION_KEY])
+
+
+def told(response: Any) -> list[str]:
+    """Return the messages that the next page shows."""
+    return [str(message) for message in get_messages(response.wsgi_request)]
+
+
+class Inline(HTMLParser):
+    """Collects whatever a policy of ``script-src 'self'; style-src 'self'`` refuses."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.refused: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "style" or (tag == "script" and "src" not in given):
+            self.refused.append(tag)
+        self.refused += [key for key in given if key == "style" or key.startswith("on")]
+        self.refused += [key for key, value in attrs if (value or "").startswith("javascript:")]
