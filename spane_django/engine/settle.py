@@ -83,10 +83,11 @@ def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -
         # Of two answers to one claim the first one counts.
         first: dict[Proof, Finished] = {}
         for item in finished:
-            first.setdefault(item.claim.proof, item)
+            if first.setdefault(item.claim.proof, item) is not item:
+                settlement.lost.append(item.claim)
         accepted = _record([_judge(item, now=now) for item in first.values()])
-        taken = {id(item.finished) for item in accepted}
-        settlement.lost = [item.claim for item in finished if id(item) not in taken]
+        taken = {item.claim.proof for item in accepted}
+        settlement.lost += [item.claim for proof, item in first.items() if proof not in taken]
         steps = follow(executions, _ended(accepted), now=now, want=want)
         settlement.claims = steps.claims
         settlement.left = steps.left | _ready_again(accepted, now=now)
