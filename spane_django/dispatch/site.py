@@ -22,6 +22,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -112,6 +113,7 @@ class Site:
     carriers: dict[str, Carrier] = field(init=False)
     _children: Children = field(init=False)
     _relay: Relay = field(init=False)
+    _logs: ExitStack = field(init=False, default_factory=ExitStack)
 
     def __enter__(self) -> Site:
         options = self.options
@@ -170,9 +172,9 @@ class Site:
         if options.has_scheduler:
             self._start_command("scheduler", "spane_scheduler", verbosity)
         for queue, carrier in self.carriers.items():
-            command = ("spane_worker", "--poll") if carrier.polls else ("rqworker",)
+            command = "spane_worker" if carrier.polls else "rqworker"
             for name in self._worker_names(queue):
-                self._start_command(name, *command, queue, verbosity)
+                self._start_command(name, command, queue, verbosity)
         if options.has_web:
             address = options.url.removeprefix("http://").rstrip("/")
             self._start_command("web", "runserver", "--noreload", "--skip-checks", address)
@@ -187,12 +189,13 @@ class Site:
         directory = path.parent
         directory.mkdir(parents=True, exist_ok=True)
         log = directory / "redis.log"
-        with log.open("wb") as output:
-            command = embedded.command(directory, path)
-            self._children.start(name, command, cwd=directory, stdout=output, stderr=output)
-            embedded.wait_until_ready(
-                path, log, has_ended=lambda: self._children.code(name) is not None
-            )
+        # Open as long as the site runs: a server that is started again writes to it, too.
+        output = self._logs.enter_context(log.open("wb"))
+        command = embedded.command(directory, path)
+        self._children.start(name, command, cwd=directory, stdout=output, stderr=output)
+        embedded.wait_until_ready(
+            path, log, has_ended=lambda: self._children.code(name) is not None
+        )
         self.say(f"embedded Redis on {path}")
 
     def _start_command(self, name: str, *args: str) -> None:
@@ -207,6 +210,7 @@ class Site:
     def _stop(self) -> None:
         self._children.__exit__()
         self._relay.close()
+        self._logs.close()
 
 
 def carrier_of(queue: str) -> Carrier:
