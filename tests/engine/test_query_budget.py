@@ -1,0 +1,95 @@
+"""How many statements the hot path costs, whatever the size of the batch."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from tests.engine.helpers import Machine
+from tests.engine.statements import counted
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# BEGIN, lock, complete, put, COMMIT: a chain goes on in five statements.
+CHAIN = 5
+# An arrival is read, too.
+JOIN = 6
+# The execution's row is written when it ends, and nothing is put.
+END = 5
+
+
+@pytest.fixture
+def set_based() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite takes the rows of a batch one at a time")
+
+
+def cost(machine: Machine, claims, *, fill: bool = False) -> int:
+    finished = machine.run(claims)
+    want = machine.want(fill=fill)
+    with counted() as statements:
+        machine.settle(finished, want=want)
+    return len(statements)
+
+
+def test_a_lone_chain_goes_on_in_five_statements(machine: Machine):
+    machine.begin({"a": ["b"], "b": ["c"]})
+    warm = machine.settle(machine.run(machine.claim()), want=machine.want(fill=False))
+
+    assert cost(machine, warm.claims) == CHAIN
+
+
+def test_arriving_at_a_join_costs_one_statement_more(machine: Machine):
+    machine.begin({"a": ["j"], "b": ["j"]})
+    a, b = machine.claim()
+
+    # The number of active nodes shrinks, so the execution's row is written as well.
+    assert cost(machine, [a]) == JOIN + 1
+    assert cost(machine, [b]) == JOIN
+
+
+def test_the_last_node_of_an_execution_costs_five_statements(machine: Machine):
+    machine.begin({"a": []})
+
+    assert cost(machine, machine.claim()) == END
+
+
+@pytest.mark.postgresql
+def test_a_batch_costs_no_more_than_one_node(machine: Machine, set_based: None):
+    machine.publish({"a": ["b"], "b": []})
+    for _ in range(50):
+        machine.start()
+
+    assert cost(machine, machine.claim(50)) == CHAIN
+
+
+@pytest.mark.postgresql
+def test_a_fan_out_costs_no_more_than_its_count(machine: Machine, set_based: None):
+    machine.begin({"r": [f"m{index}" for index in range(50)]})
+
+    assert cost(machine, machine.claim()) == CHAIN + 1
+
+
+@pytest.mark.postgresql
+def test_claiming_costs_three_statements(machine: Machine, set_based: None):
+    machine.begin({"a": []})
+
+    with counted() as statements:
+        machine.claim()
+
+    assert len(statements) == 3
+
+
+@pytest.mark.postgresql
+def test_starting_many_costs_no_more_than_starting_one(machine: Machine, set_based: None):
+    from spane_django.engine.start import start_many
+
+    machine.publish({"a": [], "b": []})
+    machine.start()
+
+    with counted() as one:
+        start_many("w", [1], now=machine.now)
+    with counted() as many:
+        start_many("w", list(range(100)), now=machine.now)
+
+    assert len(one) == len(many) == 5
