@@ -22,16 +22,14 @@ def in_threads(works: list[Callable[[], Result]]) -> list[Result]:
 
 
 @contextmanager
-def meanwhile(work: Callable[[], Result]) -> Iterator[Future[Result]]:
-    """Do ``work`` on another connection while the block goes on; wait for it at the end."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(_closing, work)
-        yield future
-        future.exception(timeout=DEADLINE)
+def elsewhere() -> Iterator[Callable[[Callable[[], Result]], Future[Result]]]:
+    """Yield a function that does a work on another connection while the block goes on."""
+    with ThreadPoolExecutor(4) as pool:
+        yield lambda work: pool.submit(_closing, work)
 
 
 @contextmanager
-def holding(statement: str, parameters: list[Any]) -> Iterator[None]:
+def holding(statement: str, *parameters: Any) -> Iterator[None]:
     """Hold the locks of a statement on this connection during the block."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -46,12 +44,12 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def waits_for_a_lock() -> bool:
-    """Say whether some connection to this database waits for a lock (PostgreSQL)."""
+def somebody_waits_for_me() -> bool:
+    """Say whether another connection waits for a lock that this one holds (PostgreSQL)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            "SELECT count(*) FROM pg_locks"
+            " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
         )
         (waiting,) = cursor.fetchone()
     return bool(waiting)

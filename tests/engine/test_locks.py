@@ -1,0 +1,189 @@
+"""Who waits for whom on PostgreSQL: a lock is held, the other side waits, then the outcome."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, transaction
+
+from spane_django.core.statuses import IllegalTransition
+from spane_django.engine.claim import claim, take
+from spane_django.engine.control import cancel, pause, resume
+from spane_django.engine.retry import retry_dead_letter
+from spane_django.engine.settle import settle
+from spane_django.engine.start import promote
+from spane_django.engine.sweep import expire
+from spane_django.models import DeadLetter, LogLine
+from tests.engine.helpers import Machine, after, execution, status, statuses
+from tests.engine.threads import DEADLINE, elsewhere, holding, somebody_waits_for_me, until
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+
+EXECUTION = "SELECT 1 FROM spane_django_execution WHERE id = %s FOR NO KEY UPDATE"
+NODE_RUNS = "SELECT 1 FROM spane_django_noderun WHERE execution_id = %s FOR UPDATE"
+
+
+@pytest.fixture(autouse=True)
+def _postgresql() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one lock: the transaction")
+
+
+def test_settling_waits_for_a_cancel_and_is_refused(machine: Machine):
+    key = machine.begin({"a": ["b"]})
+    finished = machine.run(machine.claim())
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            cancel(key, now=machine.now)
+            settled = there(lambda: settle(finished, now=machine.now))
+            until(somebody_waits_for_me)
+        refused = settled.result(DEADLINE)
+
+    assert len(refused.lost) == 1
+    assert (status(key), statuses(key)) == ("cancelled", {"a": "cancelled"})
+
+
+def test_settling_waits_for_a_pause_and_holds_what_it_releases(machine: Machine):
+    key = machine.begin({"a": ["b"]})
+    finished = machine.run(machine.claim())
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            pause(key, now=machine.now)
+            settled = there(lambda: settle(finished, now=machine.now, want=machine.want()))
+            until(somebody_waits_for_me)
+        assert settled.result(DEADLINE).claims == []
+
+    assert (status(key), statuses(key)) == ("paused", {"a": "completed", "b": "ready"})
+    assert machine.claim() == []
+    resume(key, now=machine.now)
+    assert machine.drain() == ["b"]
+
+
+@pytest.mark.parametrize("verb", [cancel, pause])
+def test_an_operator_waits_for_who_moves_the_execution(machine: Machine, verb):
+    key = machine.begin({"a": ["b"]})
+
+    with elsewhere() as there:
+        with holding(EXECUTION, key):
+            done = there(lambda: verb(key, now=machine.now))
+            until(somebody_waits_for_me)
+            assert status(key) == "running"
+        done.result(DEADLINE)
+
+    assert status(key) == {cancel: "cancelled", pause: "paused"}[verb]
+
+
+def test_of_two_operators_the_second_meets_what_the_first_has_done(machine: Machine):
+    key = machine.begin({"a": []})
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            cancel(key, now=machine.now)
+            second = there(lambda: pause(key, now=machine.now))
+            until(somebody_waits_for_me)
+        with pytest.raises(IllegalTransition, match="it is cancelled"):
+            second.result(DEADLINE)
+
+
+def test_two_retries_of_a_dead_letter_run_its_node_once(machine: Machine, does):
+    def fail(ctx):
+        raise ValueError("boom")
+
+    does["a"] = fail
+    key = machine.begin({"a": []}, nodes={"a": {"retries": 0}})
+    machine.drain()
+    letter = DeadLetter.objects.get().pk
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            retry_dead_letter(letter, now=machine.now)
+            second = there(lambda: retry_dead_letter(letter, now=machine.now))
+            until(somebody_waits_for_me)
+        assert "retried already" in str(second.exception(DEADLINE))
+
+    assert (execution(key).active_nodes, execution(key).failed_nodes) == (1, 0)
+
+
+def test_pausing_waits_for_a_claim_and_leaves_it_in_flight(machine: Machine):
+    key = machine.begin({"a": ["b"]})
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            (one,) = take(machine.want(), 5, now=machine.now)
+            paused = there(lambda: pause(key, now=machine.now))
+            until(somebody_waits_for_me)
+        paused.result(DEADLINE)
+
+    assert (status(key), statuses(key)) == ("paused", {"a": "running"})
+    machine.settle(machine.run([one]))
+    assert statuses(key) == {"a": "completed", "b": "ready"}
+
+
+def test_cancelling_waits_for_a_claim_and_takes_it_back(machine: Machine):
+    key = machine.begin({"a": ["b"]})
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            (one,) = take(machine.want(), 5, now=machine.now)
+            cancelled = there(lambda: cancel(key, now=machine.now))
+            until(somebody_waits_for_me)
+        cancelled.result(DEADLINE)
+
+    assert len(machine.settle(machine.run([one])).lost) == 1
+    assert statuses(key) == {"a": "cancelled"}
+
+
+def test_claiming_never_waits(machine: Machine):
+    locked = machine.begin({"a": []})
+    free = machine.start()
+
+    with elsewhere() as there, holding(NODE_RUNS, locked):
+        claimed = there(lambda: claim(machine.want(), now=machine.now))
+        assert [one.execution_id for one in claimed.result(DEADLINE)] == [free]
+
+
+def test_settling_one_execution_does_not_wait_for_another(machine: Machine):
+    locked = machine.begin({"a": []})
+    free = machine.start()
+    finished = machine.run(machine.claim())
+    mine = [one for one in finished if one.claim.execution_id == free]
+
+    with elsewhere() as there, holding(EXECUTION, locked):
+        there(lambda: settle(mine, now=machine.now)).result(DEADLINE)
+        assert status(free) == "completed"
+
+
+def test_what_refers_to_an_execution_is_written_while_it_is_locked(machine: Machine):
+    key = machine.begin({"a": []})
+
+    def write():
+        return LogLine.objects.create(
+            execution_id=key, level="info", message="hello", created_at=machine.now
+        )
+
+    with elsewhere() as there, holding(EXECUTION, key):
+        assert there(write).result(DEADLINE).pk
+
+
+def test_promoting_skips_what_somebody_else_is_promoting(machine: Machine):
+    machine.publish({"a": []})
+    busy, free = (machine.start(start_at=after(5)) for _ in range(2))
+
+    with elsewhere() as there, holding(EXECUTION, busy):
+        assert there(lambda: promote(now=after(5))).result(DEADLINE) == 1
+
+    assert (status(busy), status(free)) == ("pending", "running")
+
+
+def test_a_deadline_that_meets_an_execution_that_has_ended_changes_nothing(machine: Machine):
+    key = machine.begin({"a": []}, timeout=1_000)
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            cancel(key, now=machine.now, reason="enough")
+            expired = there(lambda: expire(now=after(5)))
+            until(somebody_waits_for_me)
+        assert expired.result(DEADLINE) == 0
+
+    assert (status(key), execution(key).reason) == ("cancelled", "enough")
