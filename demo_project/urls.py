@@ -1,6 +1,6 @@
-"""The admin at /admin/; the API joins it with one more include."""
+"""The admin at /admin/, the API at /api/ and the health checks at /health."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [path("admin/", admin.site.urls), path("", include("spane_django.urls"))]

@@ -23,7 +23,7 @@ from .graph import Graph
 from .json import UnstorableValue, encode
 from .plan import ALL, Join, JoinRule
 from .retry import DEFAULT, Retry, retry_from
-from .schema import Fault, Schema, faults_in
+from .schema import Fault, Schema, faults_in, schema_faults
 
 NODE_OPTIONS = frozenset(
     {
@@ -42,11 +42,14 @@ _NAME = {
     "type": "string",
     "minLength": 1,
     "maxLength": 100,
-    "pattern": r"^[^\x00-\x1f\x7f]*$",
+    "pattern": r"^[^\x00-\x1f\x7f]*$(?!\n)",
 }
-_MILLISECONDS = {"type": "number", "minimum": 0}
+# A hundred years: longer is a mistake, and far from where instants end.
+_LONGEST_MS = 3_155_760_000_000
+_MILLISECONDS = {"type": "number", "minimum": 0, "maximum": _LONGEST_MS}
+_TIMEOUT = {"type": "number", "exclusiveMinimum": 0, "maximum": _LONGEST_MS}
 _OPTIONS: Schema = {
-    "timeout": {"type": "number", "exclusiveMinimum": 0},
+    "timeout": _TIMEOUT,
     "retries": {"type": "integer", "minimum": 0, "maximum": 99},
     "retryPolicy": {
         "type": "object",
@@ -103,7 +106,7 @@ _NODE: Schema = {
 DEFINITION_SCHEMA: Schema = {
     "type": "object",
     "properties": {
-        "id": {**_NAME, "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*$"},
+        "id": {**_NAME, "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"},
         "name": {"type": "string", "minLength": 1, "maxLength": 200},
         "description": {"type": "string"},
         "entryNodeId": {"type": "string", "minLength": 1},
@@ -111,7 +114,7 @@ DEFINITION_SCHEMA: Schema = {
         "queue": _NAME,
         "priority": {"type": "integer", "minimum": 1, "maximum": 10},
         "failFast": {"type": "boolean"},
-        "timeout": {"type": "number", "exclusiveMinimum": 0},
+        "timeout": _TIMEOUT,
         "inputSchema": {"type": ["object", "boolean"]},
     },
     "required": ["id", "name", "entryNodeId", "nodes"],
@@ -253,6 +256,7 @@ def read(raw: Any, *, limits: Limits) -> tuple[Definition | None, list[Fault]]:
     if faults:
         return None, faults
     faults = list(faults_in(DEFINITION_SCHEMA, raw, ""))
+    faults += _input_schema_faults(raw)
     if not _has_shape(raw):
         return None, faults
     faults += _id_faults(raw["nodes"])
@@ -272,6 +276,12 @@ def _size_faults(raw: Any, limits: Limits) -> Iterator[Fault]:
         encode(raw, limit_bytes=limits.size_bytes)
     except UnstorableValue as error:
         yield Fault("", "too_large" if "measures" in str(error) else "not_json", str(error))
+
+
+def _input_schema_faults(raw: Any) -> Iterator[Fault]:
+    schema = raw.get("inputSchema") if isinstance(raw, dict) else None
+    if isinstance(schema, dict):
+        yield from schema_faults(schema, "inputSchema")
 
 
 def _has_shape(raw: Any) -> bool:
@@ -309,6 +319,7 @@ def _edge_faults(nodes: list[dict[str, Any]]) -> Iterator[Fault]:
     known = {node["id"] for node in nodes}
     for index, node in enumerate(nodes):
         for side, mirror in (("inputs", "outputs"), ("outputs", "inputs")):
+            listed: set[str] = set()
             for place, other in enumerate(node.get(side, ())):
                 path = f"nodes[{index}].{side}[{place}]"
                 if other not in known:
@@ -317,8 +328,9 @@ def _edge_faults(nodes: list[dict[str, Any]]) -> Iterator[Fault]:
                 elif (mirror, other, node["id"]) not in edges:
                     message = f"one-sided edge: add '{node['id']}' to the {mirror} of '{other}'"
                     yield Fault(path, "one_sided_edge", message)
-                if node[side].index(other) != place:
+                if other in listed:
                     yield Fault(path, "duplicate_edge", f"'{other}' is listed twice")
+                listed.add(other)
 
 
 def _entry_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:

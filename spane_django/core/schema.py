@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from .json import Json, decode, encode
 
@@ -57,10 +59,16 @@ def schema_of(declared: type | Schema | None) -> Schema | None:
 
 def faults_in(schema: Schema, value: Json, path: str) -> Iterator[Fault]:
     """Yield every fault of ``value``, each with its full path."""
-    errors = _validator(encode(schema)).iter_errors(value)
-    for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
-        where = (path + json_path(error.absolute_path)).removeprefix(".")
-        yield Fault(where, "schema", error.message)
+    yield from _faults(_validator(encode(schema)), value, path)
+
+
+def schema_faults(schema: Json, path: str) -> Iterator[Fault]:
+    """Yield every fault of a JSON Schema that somebody wrote.
+
+    A reference that leads nowhere, or round in a circle, is found only where it is used:
+    `faults_in` then says that the schema cannot be applied.
+    """
+    yield from _faults(_META, schema, path)
 
 
 def json_path(parts: typing.Iterable[str | int]) -> str:
@@ -68,9 +76,27 @@ def json_path(parts: typing.Iterable[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
 
 
+def _faults(validator: Draft202012Validator, value: Json, path: str) -> Iterator[Fault]:
+    try:
+        errors = list(validator.iter_errors(value))
+    except (RecursionError, Unresolvable) as error:
+        why = "it refers to itself" if isinstance(error, RecursionError) else error
+        yield Fault(path, "schema", f"the schema cannot be applied: {why}")
+        return
+    for found in sorted(errors, key=lambda found: [str(part) for part in found.absolute_path]):
+        where = (path + json_path(found.absolute_path)).removeprefix(".")
+        yield Fault(where, "schema", found.message)
+
+
+# An empty registry fetches nothing: references reach no further than the schema itself.
+_META = Draft202012Validator(
+    Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
+)
+
+
 @lru_cache(maxsize=512)
 def _validator(schema: str) -> Draft202012Validator:
-    return Draft202012Validator(decode(schema))
+    return Draft202012Validator(decode(schema), registry=Registry())
 
 
 def _dataclass_schema(declared: Any) -> Schema:

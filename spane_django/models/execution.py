@@ -11,7 +11,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ..core.ids import uuid7
+from ..core.json import Json
 from ..core.statuses import ExecutionStatus
+from . import story
 from .workflow import Workflow, WorkflowVersion
 
 STATUSES = [(status.value, status.value) for status in ExecutionStatus]
@@ -146,3 +148,16 @@ class Execution(models.Model):
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def output(self) -> Json:
+        """What it came to once it has completed; see `story.output`."""
+        return story.output(self)
+
+    def logs(self) -> list[story.LogEntry]:
+        """Return everything that happened, in the order of time."""
+        return story.logs(self)
+
+    def trace(self) -> story.Trace:
+        """Return a span for every attempt of every node that has begun."""
+        return story.trace(self)

@@ -1,0 +1,86 @@
+"""Dead letters over HTTP: the open ones, newest first, and what may be done about one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..engine.retry import UnknownDeadLetter, discard_dead_letter, retry_dead_letter
+from ..models import DeadLetter
+from .auth import may_see_payloads, user_of
+from .base import EngineView
+from .executions import NOTHING
+from .present import present_dead_letter
+from .wire import body_of
+
+# Eighteen digits fit every primary key; more are nobody's.
+_LONGEST_KEY = 18
+
+
+class NewestFirst(CursorPagination):
+    """Pages of rows by their id."""
+
+    ordering = "-id"
+    page_size = 50
+    page_size_query_param = "limit"
+    max_page_size = 200
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except ValueError:
+            # A cursor that somebody made up: what it holds is no id.
+            raise NotFound(self.invalid_cursor_message) from None
+
+
+class DeadLettersView(EngineView):
+    """Lists what failed for good and nobody has dealt with yet."""
+
+    permissions = {"GET": "spane_django.view_deadletter"}
+
+    def get(self, request: Request) -> Response:
+        pages = NewestFirst()
+        letters = DeadLetter.objects.open().select_related("execution__workflow")
+        letters = letters.defer("execution__input")
+        page = pages.paginate_queryset(letters, request, self)
+        shows = may_see_payloads(request)
+        items = [present_dead_letter(letter, with_payloads=shows) for letter in page]
+        return Response({"items": items, "next": pages.get_next_link()})
+
+
+class LetterView(EngineView):
+    """Does one thing with a dead letter."""
+
+    verb: ClassVar[Callable[..., DeadLetter]]
+
+    def post(self, request: Request, letter_id: str) -> Response:
+        body_of(request, NOTHING)
+        key = _letter_key(letter_id)
+        letter = type(self).verb(key, now=datetime.now(UTC), by=user_of(request))
+        return Response(present_dead_letter(letter, with_payloads=may_see_payloads(request)))
+
+
+class RetryLetterView(LetterView):
+    """Runs its node again."""
+
+    permissions = {"POST": "spane_django.retry_execution"}
+    verb = retry_dead_letter
+
+
+class DiscardLetterView(LetterView):
+    """Marks it as dealt with."""
+
+    permissions = {"POST": "spane_django.change_deadletter"}
+    verb = discard_dead_letter
+
+
+def _letter_key(given: str) -> int:
+    if not (given.isascii() and given.isdigit() and len(given) <= _LONGEST_KEY):
+        raise UnknownDeadLetter(f"there is no dead letter '{given[:100]}'")
+    return int(given)

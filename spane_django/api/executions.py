@@ -1,0 +1,126 @@
+"""Executions over HTTP: what became of them, and what an operator may say to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..core.schema import Schema
+from ..engine import control, retry
+from ..models import Execution
+from .auth import may_see_payloads, user_of
+from .base import EngineView, execution_key
+from .present import present_execution, present_log, present_status, present_trace
+from .wire import body_of
+from .workflows import accepted
+
+REASON: Schema = {
+    "type": "object",
+    "properties": {"reason": {"type": "string", "maxLength": 1_000}},
+    "additionalProperties": False,
+}
+NOTHING: Schema = {"type": "object", "additionalProperties": False}
+
+
+class ExecutionView(EngineView):
+    """Shows an execution: status, input, output, the results of its nodes."""
+
+    permissions = {"GET": "spane_django.view_execution"}
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        execution = find_execution(execution_id)
+        with_payloads = may_see_payloads(request)
+        return Response(present_execution(execution, with_payloads=with_payloads))
+
+
+class LogsView(EngineView):
+    """Tells what happened, in the order of time."""
+
+    permissions = {"GET": "spane_django.view_execution"}
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        shows = may_see_payloads(request)
+        entries = find_execution(execution_id).logs()
+        logs = [present_log(entry, with_payloads=shows) for entry in entries]
+        return Response({"executionId": execution_id, "logs": logs, "payloadsHidden": not shows})
+
+
+class TraceView(EngineView):
+    """Shows a span for every attempt of every node."""
+
+    permissions = {"GET": "spane_django.view_execution"}
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        return Response(present_trace(find_execution(execution_id).trace()))
+
+
+class ControlView(EngineView):
+    """Says one thing to an execution.  The body may give a ``reason``."""
+
+    verb: ClassVar[Callable[..., Execution]]
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        reason = body_of(request, REASON).get("reason", "")
+        key = execution_key(execution_id)
+        execution = type(self).verb(key, now=datetime.now(UTC), reason=reason)
+        return Response(present_status(execution))
+
+
+class PauseView(ControlView):
+    """Lets nothing new start."""
+
+    permissions = {"POST": "spane_django.pause_execution"}
+    verb = control.pause
+
+
+class ResumeView(ControlView):
+    """Lets a paused execution go on."""
+
+    permissions = {"POST": "spane_django.pause_execution"}
+    verb = control.resume
+
+
+class CancelView(ControlView):
+    """Ends an execution at once."""
+
+    permissions = {"POST": "spane_django.cancel_execution"}
+    verb = control.cancel
+
+
+class RetryView(EngineView):
+    """Runs the nodes of an execution again that failed for good."""
+
+    permissions = {"POST": "spane_django.retry_execution"}
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        body_of(request, NOTHING)
+        key, now = execution_key(execution_id), datetime.now(UTC)
+        return Response(present_status(retry.retry_failed(key, now=now, by=user_of(request))))
+
+
+class ReplayView(EngineView):
+    """Starts the same version with the same input again."""
+
+    permissions = {"POST": "spane_django.replay_execution"}
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        body_of(request, NOTHING)
+        key, now = execution_key(execution_id), datetime.now(UTC)
+        return accepted(retry.replay(key, now=now, by=user_of(request)).pk)
+
+
+def find_execution(given: str) -> Execution:
+    """Return an execution by its id as it stands in a URL, with its workflow and version.
+
+    Raises:
+        UnknownExecution: there is none.
+    """
+    key = execution_key(given)
+    found = Execution.objects.select_related("workflow", "version").filter(pk=key).first()
+    if found is None:
+        raise control.UnknownExecution(f"there is no execution {key}")
+    return found

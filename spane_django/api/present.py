@@ -1,0 +1,169 @@
+"""How things look on the wire: camelCase, instants in ISO 8601, UTC.
+
+What went into a workflow and came out of it (inputs, outputs, what nodes logged beside their
+messages) is shown to those who may see payloads; for others it is null and ``payloadsHidden``
+is true.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.statuses import NodeStatus
+from ..dispatch.health import Health
+from ..engine.health import Check
+from ..engine.stats import QueueStats, Stats
+from ..models import DeadLetter, Execution, NodeRun
+from ..models.story import LogEntry, Span, Trace
+
+Shown = dict[str, Any]
+
+
+def present_execution(execution: Execution, *, with_payloads: bool) -> Shown:
+    """Return an execution with the results of its nodes: three queries."""
+    runs = execution.node_runs.order_by("id").defer("checkpoint")
+    if not with_payloads:
+        runs = runs.defer("checkpoint", "output")
+    replayed_from = execution.replay_of_id
+    return {
+        **present_status(execution),
+        "version": execution.version.number,
+        "priority": execution.priority,
+        "input": execution.input if with_payloads else None,
+        "output": execution.output if with_payloads else None,
+        "nodeResults": {run.node_id: _node_result(run, with_payloads) for run in runs},
+        "metadata": {} if replayed_from is None else {"replayedFrom": replayed_from},
+        "payloadsHidden": not with_payloads,
+    }
+
+
+def present_status(execution: Execution) -> Shown:
+    """Return where an execution stands."""
+    duration = execution.duration_seconds
+    return {
+        "executionId": execution.pk,
+        "workflowId": execution.workflow.key,
+        "status": execution.status,
+        "reason": execution.reason,
+        "createdAt": execution.created_at,
+        "startAt": execution.start_at,
+        "startedAt": execution.started_at,
+        "deadlineAt": execution.deadline_at,
+        "finishedAt": execution.finished_at,
+        "durationMs": None if duration is None else duration * 1_000,
+    }
+
+
+def present_log(entry: LogEntry, *, with_payloads: bool) -> Shown:
+    """Return a line of a log."""
+    return {
+        "timestamp": entry.at,
+        "level": entry.level,
+        "message": entry.message,
+        "nodeId": entry.node_id or None,
+        "attempt": entry.attempt or None,
+        "data": entry.data if with_payloads else None,
+    }
+
+
+def present_trace(trace: Trace) -> Shown:
+    """Return a trace with its spans."""
+    return {
+        "traceId": trace.execution_id,
+        "executionId": trace.execution_id,
+        "workflowId": trace.workflow_id,
+        "status": trace.status,
+        "startTime": trace.started_at,
+        "endTime": trace.ended_at,
+        "durationMs": trace.duration_ms,
+        "spans": [_span(span) for span in trace.spans],
+    }
+
+
+def present_dead_letter(letter: DeadLetter, *, with_payloads: bool) -> Shown:
+    """Return a dead letter; its execution and that one's workflow are at hand."""
+    return {
+        "id": letter.pk,
+        "executionId": letter.execution_id,
+        "workflowId": letter.execution.workflow.key,
+        "nodeId": letter.node_id,
+        "nodeType": letter.node_type,
+        "attempts": letter.attempts,
+        "errorType": letter.error_type,
+        "error": letter.error_message,
+        "traceback": letter.traceback if with_payloads else None,
+        "input": letter.input if with_payloads else None,
+        "createdAt": letter.created_at,
+        "resolvedAt": letter.resolved_at,
+        "resolution": letter.resolution or None,
+        "payloadsHidden": not with_payloads,
+    }
+
+
+def present_stats(stats: Stats) -> Shown:
+    """Return the numbers of queues and executions."""
+    return {
+        "queues": {name: _queue(queue) for name, queue in stats.queues.items()},
+        "executions": stats.executions,
+    }
+
+
+def present_health(health: Health) -> Shown:
+    """Return all checks; the word for the whole is that of the worst of them."""
+    words = {"pass": "healthy", "warn": "degraded", "fail": "unhealthy"}
+    return {
+        "status": words[health.worst],
+        "checks": {name: present_check(check) for name, check in health.checks.items()},
+    }
+
+
+def present_check(check: Check) -> Shown:
+    """Return one check."""
+    return {"status": check.level, "message": check.message, **check.facts}
+
+
+def _node_result(run: NodeRun, with_payloads: bool) -> Shown:
+    status = NodeStatus(run.status)
+    succeeded = {NodeStatus.COMPLETED: True, NodeStatus.FAILED: False}
+    return {
+        "type": run.node_type,
+        "status": run.status,
+        "success": succeeded.get(status),
+        "skipped": status is NodeStatus.SKIPPED,
+        "data": run.output if with_payloads else None,
+        "error": run.error_message or None,
+        "errorType": run.error_type or None,
+        "nextNodes": run.next_nodes,
+        "reason": run.reason,
+        "attempt": run.attempt,
+        "availableAt": run.available_at,
+        "startedAt": run.started_at,
+        "finishedAt": run.finished_at,
+    }
+
+
+def _span(span: Span) -> Shown:
+    return {
+        "id": f"{span.node_id}#{span.attempt}",
+        "nodeId": span.node_id,
+        "name": span.name,
+        "attempt": span.attempt,
+        "status": span.status,
+        "startTime": span.started_at,
+        "endTime": span.ended_at,
+        "durationMs": span.duration_ms,
+        "waitMs": span.wait_ms,
+        "error": span.error or None,
+    }
+
+
+def _queue(queue: QueueStats) -> Shown:
+    return {
+        "waiting": queue.waiting,
+        "active": queue.active,
+        "delayed": queue.delayed,
+        "completed": queue.completed,
+        "failed": queue.failed,
+        "workers": queue.workers,
+        "oldestReadySeconds": queue.oldest_ready_seconds,
+    }

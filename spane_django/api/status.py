@@ -1,0 +1,50 @@
+"""How the engine is: numbers for those who may see executions, health for everybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..dispatch.health import check_health
+from ..engine.health import Level, check_database
+from ..engine.stats import queue_stats
+from .base import EngineView, OpenView
+from .present import present_check, present_health, present_stats
+
+
+class StatsView(EngineView):
+    """Counts what waits, runs and has ended, by queue and by status."""
+
+    permissions = {"GET": "spane_django.view_execution"}
+
+    def get(self, request: Request) -> Response:
+        return Response(present_stats(queue_stats(now=datetime.now(UTC))))
+
+
+class HealthView(OpenView):
+    """Says whether work is being done: 200 if it is, 503 if not."""
+
+    def get(self, request: Request) -> Response:
+        now = datetime.now(UTC)
+        health = check_health(now=now)
+        body = {**present_health(health), "timestamp": now}
+        return Response(body, status=200 if health.is_well else 503)
+
+
+class LiveView(OpenView):
+    """Says that this process answers, whatever else is broken."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "alive"})
+
+
+class ReadyView(OpenView):
+    """Says whether this process can take requests: its database answers."""
+
+    def get(self, request: Request) -> Response:
+        database = check_database()
+        is_ready = database.level is Level.OK
+        body = {"status": "ready" if is_ready else "unready", "database": present_check(database)}
+        return Response(body, status=200 if is_ready else 503)

@@ -1,0 +1,115 @@
+"""Workflows over HTTP: register, read, check, execute."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import F
+from django.urls import reverse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..core.json import Json
+from ..core.schema import Fault, Schema
+from ..engine.publish import publish, validate
+from ..engine.start import StartOptions, UnknownWorkflow, start
+from ..models import WorkflowVersion
+from .auth import user_of
+from .base import EngineView
+from .errors import present_faults
+from .wire import body_of, header_of
+
+# Ten years: longer is a mistake, and far from where instants end.
+_LONGEST_DELAY_MS = 315_360_000_000
+
+EXECUTE: Schema = {
+    "type": "object",
+    "properties": {
+        "initialData": {},
+        "priority": {"type": "integer", "minimum": 1, "maximum": 10},
+        "delay": {"type": "number", "minimum": 0, "maximum": _LONGEST_DELAY_MS},
+    },
+    "additionalProperties": False,
+}
+
+
+class WorkflowsView(EngineView):
+    """Registers definitions: 201 for a new version, 200 if the current one has this content."""
+
+    permissions = {"POST": "spane_django.publish_workflow"}
+
+    def post(self, request: Request) -> Response:
+        now = datetime.now(UTC)
+        raw: Any = request.data
+        version = publish(raw, now=now, by=user_of(request))
+        key = version.workflow.key
+        location = reverse("spane_django:workflow", args=[key])
+        return Response(
+            {"workflowId": key, "version": version.number},
+            status=201 if version.published_at == now else 200,
+            headers={"Location": location},
+        )
+
+
+class WorkflowView(EngineView):
+    """Gives the current definition back as it was registered."""
+
+    permissions = {"GET": "spane_django.view_workflow"}
+
+    def get(self, request: Request, workflow_id: str) -> Response:
+        return Response(_current(workflow_id).definition)
+
+
+class ValidateView(EngineView):
+    """Checks a definition as registering it would, and stores nothing."""
+
+    permissions = {"POST": "spane_django.publish_workflow"}
+
+    def post(self, request: Request, workflow_id: str) -> Response:
+        faults = [*_id_faults(request.data, workflow_id), *validate(request.data)[1]]
+        return Response({"valid": not faults, "details": list(present_faults(faults))})
+
+
+class ExecuteView(EngineView):
+    """Starts an execution of the current version."""
+
+    permissions = {"POST": "spane_django.run_workflow"}
+
+    def post(self, request: Request, workflow_id: str) -> Response:
+        now = datetime.now(UTC)
+        body = body_of(request, EXECUTE)
+        options = _options(request, body, now=now)
+        execution = start(workflow_id, body.get("initialData"), now=now, options=options)
+        return accepted(execution.pk)
+
+
+def accepted(execution_id: Any) -> Response:
+    """Return the answer to a start: where the execution will be found."""
+    location = reverse("spane_django:execution", args=[execution_id])
+    return Response({"executionId": execution_id}, status=202, headers={"Location": location})
+
+
+def _options(request: Request, body: dict[str, Json], *, now: datetime) -> StartOptions:
+    delay, priority = body.get("delay"), body.get("priority")
+    return StartOptions(
+        priority=None if priority is None else int(priority),
+        start_at=now + timedelta(milliseconds=delay) if delay else None,
+        idempotency_key=header_of(request, "Idempotency-Key", longest=200),
+        by=user_of(request),
+    )
+
+
+def _current(workflow_id: str) -> WorkflowVersion:
+    current = WorkflowVersion.objects.filter(workflow__current_version_id=F("pk"))
+    version = current.filter(workflow__key=workflow_id).first()
+    if version is None:
+        raise UnknownWorkflow(f"Workflow '{workflow_id}' not found: register its definition first")
+    return version
+
+
+def _id_faults(raw: Json, workflow_id: str) -> list[Fault]:
+    if not isinstance(raw, dict) or raw.get("id") in (None, workflow_id):
+        return []
+    message = f"the definition is of '{raw['id']}', the address of '{workflow_id}'"
+    return [Fault("id", "other_id", message)]

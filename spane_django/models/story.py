@@ -1,0 +1,300 @@
+"""What an execution did, told from its rows: the log, the trace, the output.
+
+Nothing here is stored twice.  That a node was executed, failed or was skipped is read off its
+node run and its attempts; only what nodes wrote themselves are rows of the log.
+
+* An attempt that failed is an `Attempt` row; the one that runs, waits or succeeded is the node
+  run itself.  `_tries` puts the two together, and both the log and the trace are made of them.
+* A node that failed and became data has failed; of one that waited, the last stretch is known.
+
+Each function costs the same few queries, whatever the size of the execution.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from ..core.definition import Definition
+from ..core.json import Json
+from ..core.statuses import ExecutionStatus, NodeStatus
+
+if TYPE_CHECKING:
+    from .execution import Execution
+    from .node_run import NodeRun
+
+# The most stored lines that a log is made of; the rest are counted in a last entry.
+MAX_LINES = 10_000
+
+_RUN_COLUMNS = (
+    "execution_id", "node_id", "node_type", "status", "reason", "attempt", "available_at",
+    "started_at", "finished_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One line of an execution's log.
+
+    Attributes:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        node_id: Empty for what concerns the whole execution.
+        attempt: The number of the attempt, from 1; 0 if it concerns none.
+        data: What the node wrote beside its message.
+    """
+
+    level: str
+    message: str
+    at: datetime
+    node_id: str = ""
+    attempt: int = 0
+    data: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One attempt of one node.
+
+    Attributes:
+        status: ``running``, ``waiting``, ``completed``, ``failed``, ``lost`` or ``cancelled``.
+        ended_at: None while it runs or waits.
+        waited: How long the node lay ready before this attempt; only known of the last one.
+        error: Why it did not succeed; empty if it did.
+    """
+
+    node_id: str
+    name: str
+    attempt: int
+    status: str
+    started_at: datetime
+    ended_at: datetime | None
+    waited: timedelta | None
+    error: str
+
+    @property
+    def duration_ms(self) -> float | None:
+        return _milliseconds(self.started_at, self.ended_at)
+
+    @property
+    def wait_ms(self) -> float | None:
+        return None if self.waited is None else self.waited / timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The spans of an execution in the order in which they began."""
+
+    execution_id: UUID
+    workflow_id: str
+    status: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    spans: list[Span]
+
+    @property
+    def duration_ms(self) -> float | None:
+        return _milliseconds(self.started_at, self.ended_at)
+
+
+def logs(execution: Execution) -> list[LogEntry]:
+    """Return everything that happened, in the order of time."""
+    runs = _runs(execution)
+    lines = _lines(execution)
+    told = [(0, entry) for entry in _beginning(execution)]
+    for position, run in enumerate(runs, start=1):
+        told += [(position, entry) for entry in _run_entries(run, lines)]
+    told += [(len(runs) + 1, entry) for left in lines.values() for entry in left]
+    told += [(len(runs) + 1, entry) for entry in _end(execution)]
+    # Of one instant, what belongs to one node stays together and in the order it was told.
+    return [entry for _, entry in sorted(told, key=lambda item: (item[1].at, item[0]))]
+
+
+def trace(execution: Execution) -> Trace:
+    """Return a span for every attempt of every node that has begun."""
+    spans = [
+        Span(
+            node_id=run.node_id,
+            name=f"Execute {run.node_type}",
+            attempt=attempt.number,
+            status=attempt.status,
+            started_at=attempt.started_at,
+            ended_at=attempt.ended_at,
+            waited=_waited(run, attempt),
+            error=attempt.error,
+        )
+        for run in _runs(execution)
+        for attempt in _tries(run)
+    ]
+    return Trace(
+        execution_id=execution.pk,
+        workflow_id=execution.workflow.key,
+        status=execution.status,
+        started_at=execution.started_at,
+        ended_at=execution.finished_at,
+        spans=sorted(spans, key=lambda span: span.started_at),
+    )
+
+
+def output(execution: Execution) -> Json:
+    """Return what a completed execution came to; None for any other.
+
+    The data of the one leaf (a node without children) that completed, or of several by node id.
+    """
+    if execution.status != ExecutionStatus.COMPLETED:
+        return None
+    leaves = Definition(execution.version.definition).graph.leaves
+    runs = execution.node_runs.completed().filter(node_id__in=leaves)
+    found = dict(runs.values_list("node_id", "output"))
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return {leaf: found[leaf] for leaf in leaves if leaf in found} or None
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    number: int
+    status: str
+    started_at: datetime
+    ended_at: datetime | None
+    error: str = ""
+    error_type: str = ""
+
+
+def _runs(execution: Execution) -> list[NodeRun]:
+    runs = execution.node_runs.only(*_RUN_COLUMNS)
+    return list(runs.order_by("id").prefetch_related("attempts"))
+
+
+def _tries(run: NodeRun) -> list[_Try]:
+    """Return the attempts of a node, the one that is not over or has succeeded at the end."""
+    tries = [
+        _Try(
+            number=attempt.number,
+            status=attempt.result,
+            started_at=attempt.started_at or attempt.finished_at,
+            ended_at=attempt.finished_at,
+            error=attempt.error_message,
+            error_type=attempt.error_type,
+        )
+        for attempt in run.attempts.all()
+    ]
+    if run.started_at is not None and _has_own_try(run, tries):
+        ended_at = run.finished_at if NodeStatus(run.status).is_final else None
+        error = run.reason if run.status == NodeStatus.CANCELLED else ""
+        tries.append(_Try(run.attempt, run.status, run.started_at, ended_at, error))
+    return tries
+
+
+def _has_own_try(run: NodeRun, tries: Iterable[_Try]) -> bool:
+    """Say whether the run's own start belongs to no attempt that is told already."""
+    if run.status in _NOT_BEGUN or any(attempt.number == run.attempt for attempt in tries):
+        return False
+    was_cancelled = run.status == NodeStatus.CANCELLED
+    return not (was_cancelled and any(one.started_at == run.started_at for one in tries))
+
+
+_NOT_BEGUN = frozenset({NodeStatus.PENDING, NodeStatus.READY, NodeStatus.SKIPPED})
+
+
+def _waited(run: NodeRun, attempt: _Try) -> timedelta | None:
+    if attempt.number != run.attempt or run.available_at is None:
+        return None
+    return max(timedelta(0), attempt.started_at - run.available_at)
+
+
+def _beginning(execution: Execution) -> Iterator[LogEntry]:
+    if execution.replay_of_id is not None:
+        again = f"Replay of execution {execution.replay_of_id}"
+        yield LogEntry(level="info", message=again, at=execution.created_at)
+    if execution.started_at is not None:
+        message = f"Workflow {execution.workflow.key} started (Execution ID: {execution.pk})"
+        yield LogEntry(level="info", message=message, at=execution.started_at)
+
+
+def _end(execution: Execution) -> Iterator[LogEntry]:
+    if execution.finished_at is not None:
+        message = f"Workflow {execution.workflow.key} {execution.status}"
+        message += f": {execution.reason}" if execution.reason else ""
+        at = execution.finished_at
+        yield LogEntry(level=_LEVELS[execution.status], message=message, at=at)
+
+
+_LEVELS = {
+    ExecutionStatus.COMPLETED.value: "info",
+    ExecutionStatus.FAILED.value: "error",
+    ExecutionStatus.CANCELLED.value: "warning",
+}
+
+
+def _run_entries(run: NodeRun, lines: _Lines) -> Iterator[LogEntry]:
+    tries = _tries(run)
+    for attempt in tries:
+        executing = LogEntry(
+            level="info",
+            message=f"Executing node {run.node_id} (type: {run.node_type})",
+            at=attempt.started_at,
+            node_id=run.node_id,
+            attempt=attempt.number,
+        )
+        yield executing
+        yield from lines.pop((run.node_id, attempt.number), ())
+        yield from _try_end(attempt, executing)
+    yield from _run_end(run, tries)
+
+
+def _try_end(attempt: _Try, executing: LogEntry) -> Iterator[LogEntry]:
+    if attempt.ended_at is None:
+        return
+    entry = replace(executing, at=attempt.ended_at)
+    if attempt.status == NodeStatus.COMPLETED:
+        yield replace(entry, message="Node execution completed successfully")
+    elif attempt.status != NodeStatus.CANCELLED:
+        message = f"Node execution failed: {attempt.error}"
+        yield replace(entry, level="error", message=message, data={"errorType": attempt.error_type})
+
+
+def _run_end(run: NodeRun, tries: list[_Try]) -> Iterator[LogEntry]:
+    if run.finished_at is None:
+        return
+    entry = LogEntry(level="info", message="", at=run.finished_at, node_id=run.node_id)
+    match run.status:
+        case NodeStatus.SKIPPED:
+            yield replace(entry, message=f"Node skipped: {run.reason}")
+        case NodeStatus.CANCELLED:
+            yield replace(entry, level="warning", message=f"Node cancelled: {run.reason}")
+        case NodeStatus.COMPLETED if tries and tries[-1].status != NodeStatus.COMPLETED:
+            message = "Node failed for good; the workflow goes on with the error as its data"
+            yield replace(entry, level="warning", message=message)
+
+
+_Lines = dict[tuple[str, int], list[LogEntry]]
+
+
+def _lines(execution: Execution) -> _Lines:
+    """Return what nodes wrote, by node and attempt."""
+    lines: _Lines = defaultdict(list)
+    rows = list(execution.log_lines.order_by("id")[: MAX_LINES + 1])
+    for row in rows[:MAX_LINES]:
+        entry = LogEntry(
+            level=row.level,
+            message=row.message,
+            at=row.created_at,
+            node_id=row.node_id,
+            attempt=row.attempt,
+            data=row.data,
+        )
+        lines[row.node_id, row.attempt].append(entry)
+    if len(rows) > MAX_LINES:
+        message = f"only the first {MAX_LINES:,} lines that nodes wrote are shown"
+        lines["", 0].append(LogEntry(level="warning", message=message, at=rows[-1].created_at))
+    return lines
+
+
+def _milliseconds(begin: datetime | None, end: datetime | None) -> float | None:
+    if begin is None or end is None:
+        return None
+    return (end - begin) / timedelta(milliseconds=1)

@@ -1,0 +1,49 @@
+"""The routes: ``path("", include("spane_django.urls"))`` gives ``/api/…`` and ``/health``.
+
+Ids are taken as they come, so that the views answer in the API's own shape when there is
+nothing of that id.  The health checks hold no transaction, so that they can tell of a database
+that does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.transaction import non_atomic_requests
+from django.urls import URLPattern, path
+
+from .api import dead_letters, executions, status, workflows
+
+app_name = "spane_django"
+
+
+def _health(route: str, view: Callable[..., Any], name: str) -> URLPattern:
+    return path(route, non_atomic_requests(view), name=name)
+
+
+_WORKFLOW = "api/workflows/<str:workflow_id>"
+_EXECUTION = "api/executions/<str:execution_id>"
+_LETTER = "api/dlq/<str:letter_id>"
+
+urlpatterns = [
+    path("api/workflows", workflows.WorkflowsView.as_view(), name="workflows"),
+    path(_WORKFLOW, workflows.WorkflowView.as_view(), name="workflow"),
+    path(f"{_WORKFLOW}/validate", workflows.ValidateView.as_view(), name="validate"),
+    path(f"{_WORKFLOW}/execute", workflows.ExecuteView.as_view(), name="execute"),
+    path(_EXECUTION, executions.ExecutionView.as_view(), name="execution"),
+    path(f"{_EXECUTION}/logs", executions.LogsView.as_view(), name="logs"),
+    path(f"{_EXECUTION}/trace", executions.TraceView.as_view(), name="trace"),
+    path(f"{_EXECUTION}/pause", executions.PauseView.as_view(), name="pause"),
+    path(f"{_EXECUTION}/resume", executions.ResumeView.as_view(), name="resume"),
+    path(f"{_EXECUTION}/cancel", executions.CancelView.as_view(), name="cancel"),
+    path(f"{_EXECUTION}/retry", executions.RetryView.as_view(), name="retry"),
+    path(f"{_EXECUTION}/replay", executions.ReplayView.as_view(), name="replay"),
+    path("api/dlq", dead_letters.DeadLettersView.as_view(), name="dead-letters"),
+    path(f"{_LETTER}/retry", dead_letters.RetryLetterView.as_view(), name="retry-letter"),
+    path(f"{_LETTER}/discard", dead_letters.DiscardLetterView.as_view(), name="discard-letter"),
+    path("api/stats", status.StatsView.as_view(), name="stats"),
+    _health("health", status.HealthView.as_view(), "health"),
+    _health("health/live", status.LiveView.as_view(), "live"),
+    _health("health/ready", status.ReadyView.as_view(), "ready"),
+]
