@@ -76,7 +76,7 @@ class RetryLetterView(LetterView):
 class DiscardLetterView(LetterView):
     """Marks it as dealt with."""
 
-    permissions = {"POST": "spane_django.change_deadletter"}
+    permissions = {"POST": "spane_django.retry_execution"}
     verb = discard_dead_letter
 
 
