@@ -11,8 +11,8 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from threading import Event
 from typing import Any
@@ -32,6 +32,7 @@ from .versions import PreparedNode, prepared
 
 TRACEBACK_CHARACTERS = 8_000
 MESSAGE_CHARACTERS = 4_000
+TYPE_CHARACTERS = 200  # as the columns hold
 
 Clock = Callable[[], datetime]
 
@@ -120,17 +121,25 @@ def timed_out(work: Work, *, started_at: datetime, now: datetime) -> Finished:
 def failure_of(error: BaseException) -> Failure:
     """Return an exception as a failure: type, message and a bounded traceback, no locals."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
-    said = str(error) or type(error).__name__
-    if isinstance(error, SystemExit):
-        said = f"the node tried to exit the process (status {error.code})"
-    return Failure(
-        message=printable(said)[:MESSAGE_CHARACTERS],
-        type=type(error).__name__,
-        traceback=printable("".join(lines))[-TRACEBACK_CHARACTERS:],
-        is_retryable=getattr(error, "is_retryable", True),
-        retry_after=getattr(error, "retry_after", None),
-        exception_types=tuple(cls.__name__ for cls in type(error).__mro__),
+    return _storable(
+        Failure(
+            message=_said(error) or type(error).__name__,
+            type=type(error).__name__,
+            traceback="".join(lines),
+            is_retryable=getattr(error, "is_retryable", True) is not False,
+            retry_after=getattr(error, "retry_after", None),
+            exception_types=tuple(cls.__name__ for cls in type(error).__mro__),
+        )
     )
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the node tried to exit the process (status {error.code})"
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _close_old_connections() -> None:
@@ -167,7 +176,7 @@ def _checked_node(version_id: int, node_id: str) -> Node:
 def _accept(answer: Any) -> tuple[Outcome, str]:
     """Return a node's answer as an outcome with its data as JSON text."""
     if isinstance(answer, Failure):
-        return answer, "null"
+        return _storable(answer), "null"
     try:
         if isinstance(answer, Delay):
             return _checked_delay(answer), "null"
@@ -178,20 +187,39 @@ def _accept(answer: Any) -> tuple[Outcome, str]:
         return Failure(message=message, type="UnstorableOutput", is_retryable=False), "null"
 
 
+def _storable(failure: Failure) -> Failure:
+    """Return a failure, whoever made it, so that it can be recorded."""
+    wait = failure.retry_after
+    return replace(
+        failure,
+        message=printable(str(failure.message))[:MESSAGE_CHARACTERS],
+        type=printable(str(failure.type))[:TYPE_CHARACTERS],
+        traceback=printable(str(failure.traceback))[-TRACEBACK_CHARACTERS:],
+        retry_after=max(wait, timedelta(0)) if isinstance(wait, timedelta) else None,
+    )
+
+
 def _checked_delay(delay: Delay) -> Delay:
     encode(delay.checkpoint, limit_bytes=settings.MAX_PAYLOAD_BYTES)
     if not isinstance(delay.until, datetime) or delay.until.tzinfo is None:
         raise UnstorableValue("Delay.until must be an aware datetime")
-    return delay
+    try:
+        return replace(delay, until=delay.until.astimezone(UTC))
+    except OverflowError:
+        raise UnstorableValue("Delay.until lies outside of the calendar") from None
 
 
 def _checked_result(result: Result) -> Result:
     chosen = result.next_nodes
     if chosen is None:
         return result
-    if isinstance(chosen, str) or not all(isinstance(node, str) for node in chosen):
+    if isinstance(chosen, str):
+        raise UnstorableValue("next_nodes must be a list of node ids, not one id")
+    nodes = list(chosen)
+    if not all(isinstance(node, str) for node in nodes):
         raise UnstorableValue("next_nodes must be a list of node ids")
-    return result
+    encode(nodes)
+    return replace(result, next_nodes=nodes)
 
 
 def _finished(
