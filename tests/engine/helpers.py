@@ -104,11 +104,14 @@ class Machine:
 
     def run(self, claims: Sequence[Claim]) -> list[Finished]:
         """Run the nodes of claims, here and now."""
-        works = [
+        return [run(work, clock=lambda: self.now) for work in self.works(claims)]
+
+    def works(self, claims: Sequence[Claim]) -> list[Work]:
+        """Return claims with all that their nodes need."""
+        return [
             Work(claim=one, received=received, node=prepared(one.version_id).nodes[one.node_id])
             for one, received in zip(claims, receive(claims), strict=True)
         ]
-        return [run(work, clock=lambda: self.now) for work in works]
 
     def finish(self, one: Claim, outcome: Outcome | None = None, output: str = "null") -> Finished:
         """Return the end of an attempt whose node has not run."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spane_django.core.outcome import Delay, Permanent, Result, RetryAfter
-from spane_django.engine.inputs import receive
-from spane_django.engine.run import Work, timed_out
+from spane_django.engine.run import timed_out
 from spane_django.engine.sweep import sweep
-from spane_django.engine.versions import prepared
 from spane_django.models import Attempt, DeadLetter
 from tests.engine.helpers import Machine, after, execution, node_run, outputs, status, statuses
 
@@ -146,8 +144,7 @@ def test_a_node_that_continues_hands_its_error_on(machine: Machine, does, option
 
 def test_a_timeout_is_a_failure_and_is_retried(machine: Machine):
     key = machine.begin({"a": []}, nodes={"a": {"config": {"timeout": 200}}})
-    one = machine.claim_one()
-    work = Work(claim=one, received=receive([one])[0], node=prepared(one.version_id).nodes["a"])
+    (work,) = machine.works(machine.claim())
     machine.now = after(0.2)
 
     machine.settle([timed_out(work, started_at=after(0), now=machine.now)])
