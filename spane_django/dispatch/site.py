@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from django_rq.settings import QUEUES
+from django.conf import settings as django_settings
 from redis.exceptions import AuthenticationError, RedisError
 
 from ..conf import settings
@@ -119,7 +119,7 @@ class Site:
         options = self.options
         if options.has_web:
             _check_port(options.host, options.port)
-        queues = options.queues or list(QUEUES)
+        queues = options.queues or list(django_settings.RQ_QUEUES)
         self.carriers = {queue: carrier_of(queue) for queue in queues}
         self._relay = Relay(self.stream, is_coloured=self.is_coloured)
         self._children = Children(grace=settings.SHUTDOWN_SECONDS + _MARGIN_SECONDS)
@@ -222,7 +222,7 @@ def carrier_of(queue: str) -> Carrier:
     try:
         connection = rq.redis_of(queue)
     except KeyError:
-        known = ", ".join(QUEUES) or "none"
+        known = ", ".join(django_settings.RQ_QUEUES) or "none"
         message = f"Queue '{queue}' is not in RQ_QUEUES (there: {known}): add it to the settings."
         raise NoCarrier(message) from None
     parameters = connection.get_connection_kwargs()

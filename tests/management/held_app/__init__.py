@@ -1,0 +1,1 @@
+"""An app whose nodes wait for the test: they hold still until a file lets them go."""

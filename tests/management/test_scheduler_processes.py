@@ -1,0 +1,105 @@
+"""Schedulers as processes: one leads, another takes over, and a signal ends them at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from tests.management.project import LINE, Project, until
+
+pytestmark = pytest.mark.end_to_end
+
+LEASE_SECONDS = 2.0
+WITH_A_SHORT_LEASE = f"""
+import django
+django.setup()
+from datetime import timedelta
+from spane_django.dispatch.scheduler import Scheduler
+Scheduler(lease=timedelta(seconds={LEASE_SECONDS})).run()
+"""
+
+
+def test_another_scheduler_takes_over_from_a_killed_leader_within_its_lease(
+    project: Project,
+) -> None:
+    schedulers = [project.begin_program([sys.executable, "-c", WITH_A_SHORT_LEASE]) for _ in "ab"]
+    pids = {process.pid for process in schedulers}
+    leader = until(lambda: _leader(project), "one leads")
+    assert leader in pids
+
+    os.kill(leader, signal.SIGKILL)
+    killed_at = time.monotonic()
+    until(lambda: _leader(project) in pids - {leader}, "the other leads")
+
+    # A stand-by looks once a second.
+    assert time.monotonic() - killed_at < LEASE_SECONDS + 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_scheduler_ends_within_a_second_and_lets_another_lead(
+    project: Project, number: signal.Signals
+) -> None:
+    first = project.begin("spane_scheduler")
+    until(lambda: _leader(project) == first.pid, "the first leads")
+    second = project.begin("spane_scheduler")
+    until(lambda: "stands by" in project.output(1).read_text(), "the second stands by")
+
+    began = time.monotonic()
+    first.send_signal(number)
+    code = first.wait(10)
+    took = time.monotonic() - began
+
+    assert code == 0
+    assert took < 1
+    until(lambda: _leader(project) == second.pid, "the second leads")
+
+
+def test_a_delayed_start_happens_although_no_worker_was_at_work(project: Project) -> None:
+    project.publish(LINE)
+    execution_id = project.start("line", "--delay", "1s")
+    assert project.status(execution_id) == "pending"
+
+    project.begin("spane_scheduler")
+
+    until(lambda: project.status(execution_id) == "running", "started")
+    assert project.nodes(execution_id) == {"first": "ready"}
+
+
+def test_once_does_what_is_due_and_ends(project: Project) -> None:
+    project.publish(LINE)
+    execution_id = project.start("line", "--delay", "0.001s")
+
+    project.run("spane_scheduler", "--once")
+
+    assert project.status(execution_id) == "running"
+    assert _leader(project) is None
+
+
+def test_once_does_nothing_beside_a_scheduler_that_leads(project: Project) -> None:
+    running = project.begin("spane_scheduler")
+    until(lambda: _leader(project) == running.pid, "it leads")
+
+    project.run("spane_scheduler", "--once", code=1)
+
+    assert _leader(project) == running.pid
+
+
+def test_a_scheduler_refuses_a_database_without_tables(project: Project) -> None:
+    (project.directory / "demo.sqlite3").unlink()
+
+    project.run("spane_scheduler", code=1)
+
+
+def _leader(project: Project) -> int | None:
+    """Return the process that holds the lease; None if it has run out or was given up."""
+    query = """
+        SELECT holder FROM spane_django_lease
+        WHERE name = 'scheduler' AND expires_at > strftime('%Y-%m-%d %H:%M:%f', 'now')
+    """
+    found: list[tuple[Any, ...]] = project.rows(query)
+    return int(found[0][0].split(":")[1]) if found else None
