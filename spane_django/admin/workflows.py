@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
@@ -78,8 +79,9 @@ DISABLE = Verb(
 
 
 class StartForm(forms.Form):
-    """The input of a new execution."""
+    """The input of a new execution, and a key by which a second click starts nothing more."""
 
+    key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     given = forms.CharField(
         label=_("Input, as JSON"),
         initial="{}",
@@ -169,7 +171,10 @@ class WorkflowAdmin(VerbsAdmin):
 
     def _start(self, request: HttpRequest, workflow: Workflow, form: StartForm) -> Execution | None:
         try:
-            options = StartOptions(by=request.user)  # type: ignore[arg-type]  # never anonymous
+            options = StartOptions(
+                idempotency_key=f"admin-form-{form.cleaned_data['key']}",
+                by=request.user,  # type: ignore[arg-type]  # never anonymous
+            )
             return start(
                 workflow.key, form.cleaned_data["given"], now=current_time(), options=options
             )

@@ -119,11 +119,16 @@ def start_page(workflow: Workflow) -> str:
     return reverse("admin:spane_django_workflow_start", args=[workflow.pk])
 
 
+def filled(given: str) -> dict[str, str]:
+    """The form as a browser sends it."""
+    return {"given": given, "key": "0b0fd6ee-43bb-4ba9-9f3f-0f0a3a2a55c1"}
+
+
 def test_a_workflow_is_started_with_a_json_input(login: Login) -> None:
     client = login("run_workflow")
     workflow = published(GOOD).workflow
 
-    response = client.post(start_page(workflow), {"given": '{"to": "world"}'})
+    response = client.post(start_page(workflow), filled('{"to": "world"}'))
 
     execution = Execution.objects.get()
     assert response["Location"] == page_of(execution)
@@ -131,11 +136,28 @@ def test_a_workflow_is_started_with_a_json_input(login: Login) -> None:
     assert execution.started_by == user_of(client)
 
 
+def test_a_second_click_starts_nothing_more(boss: Client) -> None:
+    workflow = published(GOOD).workflow
+
+    first, second = (boss.post(start_page(workflow), filled("{}")) for _ in range(2))
+
+    assert first["Location"] == second["Location"]
+    assert Execution.objects.count() == 1
+
+
+def test_every_form_has_a_key_of_its_own(boss: Client) -> None:
+    workflow = published(GOOD).workflow
+
+    keys = {boss.get(start_page(workflow)).context["form"]["key"].value() for _ in range(2)}
+
+    assert len(keys) == 2
+
+
 @pytest.mark.parametrize("given", ["{nope", "", "[" * 100_000, "NaN"])
 def test_an_input_that_is_not_json_is_told_and_nothing_starts(boss: Client, given: str) -> None:
     workflow = published(GOOD).workflow
 
-    response = boss.post(start_page(workflow), {"given": given})
+    response = boss.post(start_page(workflow), filled(given))
 
     assert response.status_code == 200
     assert response.context["form"].errors
@@ -146,7 +168,7 @@ def test_a_disabled_workflow_is_not_started_and_says_so(boss: Client) -> None:
     workflow = published(GOOD).workflow
     Workflow.objects.update(is_enabled=False)
 
-    response = boss.post(start_page(workflow), {"given": "{}"})
+    response = boss.post(start_page(workflow), filled("{}"))
 
     assert "is disabled" in response.content.decode()
     assert not Execution.objects.exists()
@@ -157,7 +179,7 @@ def test_who_may_not_run_workflows_cannot_start_one(login: Login) -> None:
     workflow = published(GOOD).workflow
 
     assert client.get(start_page(workflow)).status_code == 403
-    assert client.post(start_page(workflow), {"given": "{}"}).status_code == 403
+    assert client.post(start_page(workflow), filled("{}")).status_code == 403
     assert start_page(workflow) not in client.get(page_of(workflow)).content.decode()
     assert not Execution.objects.exists()
 
@@ -166,5 +188,5 @@ def test_a_forged_start_is_refused(login: Login) -> None:
     client = login("run_workflow", csrf=True)
     workflow = published(GOOD).workflow
 
-    assert client.post(start_page(workflow), {"given": "{}"}).status_code == 403
+    assert client.post(start_page(workflow), filled("{}")).status_code == 403
     assert not Execution.objects.exists()

@@ -27,7 +27,7 @@ from spane_django.nodes.base import Context, Node, registry
 EVERYTHING = (
     "run_workflow", "publish_workflow", "view_workflow", "view_execution", "view_payload",
     "pause_execution", "cancel_execution", "replay_execution", "retry_execution",
-    "view_deadletter", "retry_execution",
+    "view_deadletter",
 )  # fmt: skip
 
 
