@@ -18,7 +18,7 @@ from django.db import IntegrityError
 from ..conf import settings
 from ..core.errors import InvalidInput, SpaneError
 from ..core.ids import uuid7
-from ..core.json import Json, UnstorableValue, encode
+from ..core.json import Json, UnstorableValue, decode, encode
 from ..core.schema import Fault, faults_in
 from ..core.statuses import ExecutionEvent, ExecutionStatus, NodeStatus, after_execution
 from ..models import Execution, Workflow
@@ -218,12 +218,19 @@ def _known(workflow: str, data: Json, options: StartOptions) -> Execution | None
     found = executions.filter(
         workflow__key=workflow, idempotency_key=options.idempotency_key
     ).first()
-    if found is not None and found.input != data:
+    if found is not None and not _is_stored_as(found.input, data):
         raise IdempotencyConflict(
             f"the idempotency key was used with another input, for execution {found.pk}: "
             "use a new key for new work"
         )
     return found
+
+
+def _is_stored_as(stored: Json, data: Json) -> bool:
+    try:
+        return bool(stored == decode(encode(data)))
+    except UnstorableValue:
+        return False
 
 
 def _insert(

@@ -7,7 +7,6 @@ sweep finds what nobody woke.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from ..conf import wake_function
 from .db import on_commit
@@ -17,8 +16,5 @@ def wake_on_commit(queues: Iterable[str]) -> None:
     """Wake the workers of ``queues`` once the current transaction has committed."""
     wanted = sorted(set(queues))
     if wanted:
-        on_commit(partial(_wake, wanted))
-
-
-def _wake(queues: list[str]) -> None:
-    wake_function()(queues)
+        # A function, not a partial: Django names what failed by its __qualname__.
+        on_commit(lambda: wake_function()(wanted))

@@ -223,5 +223,6 @@ def _stored(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _instant(value: str | None) -> datetime | None:
-    return value and datetime.fromisoformat(value).replace(tzinfo=UTC)  # type: ignore[return-value]
+def _instant(value: datetime | None) -> datetime | None:
+    # Django has taught the driver to read columns of instants, but not that they are in UTC.
+    return value and value.replace(tzinfo=UTC)
