@@ -6,16 +6,17 @@ off the hot path goes through Django's ORM.  Another database needs one more mod
 
 from __future__ import annotations
 
+from django.utils.module_loading import import_string
+
 from ..db import connection
-from .postgresql import PostgreSQL
 from .protocol import Statements
-from .sqlite import SQLite
 
-__all__ = ["Statements", "statements"]
+__all__ = ["Statements", "UnsupportedDatabase", "statements"]
 
-_DIALECTS: dict[str, type[PostgreSQL] | type[SQLite]] = {
-    "postgresql": PostgreSQL,
-    "sqlite": SQLite,
+# By name, because a project on SQLite need not have PostgreSQL's driver.
+_DIALECTS = {
+    "postgresql": "spane_django.engine.sql.postgresql.PostgreSQL",
+    "sqlite": "spane_django.engine.sql.sqlite.SQLite",
 }
 
 
@@ -30,7 +31,7 @@ def statements() -> Statements:
         UnsupportedDatabase: there is no dialect for it.
     """
     used = connection()
-    dialect = _DIALECTS.get(used.vendor)
-    if dialect is None:
+    if used.vendor not in _DIALECTS:
         raise UnsupportedDatabase(f"the engine speaks PostgreSQL and SQLite, not {used.vendor}")
+    dialect: type[Statements] = import_string(_DIALECTS[used.vendor])
     return dialect(used)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from ...core.plan import Arrivals
@@ -23,6 +23,8 @@ from ..rows import (
 
 class Statements(Protocol):
     """The hot path.  Order of locks: executions by id, then node runs."""
+
+    def __init__(self, connection: Any) -> None: ...
 
     def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
         """Lock executions and return how they stand."""
