@@ -19,3 +19,8 @@ def wake(queues: Iterable[str]) -> None:
     sent.extend(woken)
     for listener in listeners.copy():
         listener(woken)
+
+
+def broken(queues: Iterable[str]) -> None:
+    """Fail, as a dispatcher may."""
+    raise ConnectionError("nobody answers")
