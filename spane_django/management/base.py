@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import sys
+import textwrap
 from typing import Any
 
 from django.core.management.base import (
@@ -34,6 +35,8 @@ from ..engine.db import alias
 
 # Wide enough for an id beside an error; a file or a pipe has no width of its own.
 _WIDTH_WITHOUT_TERMINAL = 180
+
+_HELP_WIDTH = 80
 
 _COLOURS = {
     "pending": "cyan",
@@ -79,6 +82,7 @@ class SpaneCommand(BaseCommand):
         kwargs.setdefault("formatter_class", _Help)
         kwargs.setdefault("epilog", f"examples:\n{self.examples}" if self.examples else None)
         parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.description = textwrap.fill(self.help, _HELP_WIDTH)
         if self.has_json:
             parser.add_argument("--json", action="store_true", help="Print one JSON document.")
         return parser

@@ -62,8 +62,10 @@ def examine(*, now: datetime) -> list[Finding]:
     if any(finding.level == ERROR for finding in database):
         return found
     used = _used_queues(now)
-    found += _redis(used)
-    found += _workers(used, now=now)
+    redis = {queue: _redis(queue, used) for queue in {**used, **django_settings.RQ_QUEUES}}
+    found += redis.values()
+    answering = {queue for queue, finding in redis.items() if finding.level == OK}
+    found += _workers(used, answering, now=now)
     for area, check in (("scheduler", check_scheduler), ("work", _lag)):
         found.append(_of_check(area, check, now=now))
     found += _stuck(now)
@@ -121,7 +123,9 @@ def _database() -> Iterator[Finding]:
 def _described(here: Any) -> str:
     number = ".".join(map(str, here.get_database_version()))
     if here.vendor != "sqlite":
-        return f"{here.display_name} {number}"
+        given = here.settings_dict
+        place = f"{given['HOST'] or 'localhost'}:{given['PORT'] or 'default port'}"
+        return f"{here.display_name} {number}, database '{given['NAME']}' at {place}"
     with here.cursor() as cursor:
         pragmas = {
             name: cursor.execute(f"PRAGMA {name}").fetchone()[0]
@@ -143,40 +147,38 @@ def _used_queues(now: datetime) -> dict[str, str]:
     return used
 
 
-def _redis(used: dict[str, str]) -> Iterator[Finding]:
-    for queue in sorted({*used, *django_settings.RQ_QUEUES}):
-        if queue not in django_settings.RQ_QUEUES:
-            yield Finding(
-                area="redis", level=ERROR,
-                message=f"queue '{queue}' of {used[queue]} is not in RQ_QUEUES",
-                fix=f"Add RQ_QUEUES['{queue}'], and a worker: manage.py rqworker {queue}",
-            )  # fmt: skip
-            continue
-        try:
-            number = rq.redis_of(queue).info("server").get("redis_version")
-        except (RedisError, OSError) as error:
-            yield Finding(
-                area="redis", level=ERROR,
-                message=f"the Redis of queue '{queue}' does not answer: {error}",
-                fix="Start it, or correct RQ_QUEUES; for development, manage.py spane_run does.",
-            )  # fmt: skip
-        else:
-            unused = "" if queue in used else "; no workflow uses the queue"
-            message = f"queue '{queue}': Redis {number} answers{unused}"
-            yield Finding(area="redis", level=OK, message=message)
+def _redis(queue: str, used: dict[str, str]) -> Finding:
+    if queue not in django_settings.RQ_QUEUES:
+        return Finding(
+            area="redis", level=ERROR,
+            message=f"queue '{queue}' of {used[queue]} is not in RQ_QUEUES",
+            fix=f"Add RQ_QUEUES['{queue}'], and a worker: manage.py rqworker {queue}",
+        )  # fmt: skip
+    try:
+        number = rq.redis_of(queue).info("server").get("redis_version")
+    except (RedisError, OSError) as error:
+        return Finding(
+            area="redis", level=ERROR,
+            message=f"the Redis of queue '{queue}' does not answer: {error}",
+            fix="Start it, or correct RQ_QUEUES; for development, manage.py spane_run does.",
+        )  # fmt: skip
+    unused = "" if queue in used else "; no workflow uses the queue"
+    return Finding(
+        area="redis", level=OK, message=f"queue '{queue}': Redis {number} answers{unused}"
+    )
 
 
-def _workers(used: dict[str, str], *, now: datetime) -> Iterator[Finding]:
+def _workers(used: dict[str, str], answering: set[str], *, now: datetime) -> Iterator[Finding]:
     drains = live_drains(now=now)
     for queue, user in used.items():
-        listening = listeners(queue)
+        listening = listeners(queue) if queue in answering else None
         if listening or drains[queue]:
             message = (
                 f"queue '{queue}': {listening or 0} RQ workers listen, "
                 f"{drains[queue]} drains are at work"
             )
             yield Finding(area="workers", level=OK, message=message)
-        else:
+        elif queue in answering:
             message = f"no worker listens on queue '{queue}', which {user} uses"
             fix = f"manage.py rqworker {queue}"
             yield Finding(area="workers", level=ERROR, message=message, fix=fix)

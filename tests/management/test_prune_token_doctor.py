@@ -109,7 +109,14 @@ def redis(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
         yield client
 
 
-def test_a_site_without_redis_worker_and_scheduler_is_told_how_to_get_them(
+def test_a_queue_without_a_worker_is_told_how_to_get_one(line: str, redis: Redis) -> None:
+    found = {item["area"]: item for item in ask("spane_doctor", "--json").json}
+
+    assert found["workers"]["level"] == "error"
+    assert found["workers"]["fix"] == "manage.py rqworker spane"
+
+
+def test_a_site_without_redis_and_scheduler_is_told_how_to_get_them(
     line: str, tmp_path: Path, settings: Settings
 ) -> None:
     settings.RQ_QUEUES = {"spane": {"URL": f"unix://{tmp_path}/no.sock"}}
@@ -119,7 +126,7 @@ def test_a_site_without_redis_worker_and_scheduler_is_told_how_to_get_them(
     found = {(item["area"], item["level"]): item for item in answer.json}
     assert answer.code == 1
     assert "does not answer" in found["redis", "error"]["message"]
-    assert found["workers", "error"]["fix"] == "manage.py rqworker spane"
+    assert "spane_run" in found["redis", "error"]["fix"]
     assert "spane_scheduler" in found["scheduler", "warning"]["fix"]
 
 
