@@ -18,6 +18,7 @@ from .workflow import Workflow, WorkflowVersion
 
 STATUSES = [(status.value, status.value) for status in ExecutionStatus]
 FINAL = [status.value for status in ExecutionStatus if status.is_final]
+UNFINISHED = [status.value for status in ExecutionStatus if not status.is_final]
 
 
 class ExecutionQuerySet(models.QuerySet["Execution"]):
@@ -25,7 +26,8 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         return self.filter(status__in=FINAL)
 
     def unfinished(self) -> ExecutionQuerySet:
-        return self.exclude(status__in=FINAL)
+        # Said so, and not as an exclusion, which no partial index serves.
+        return self.filter(status__in=UNFINISHED)
 
     def due(self, now: datetime) -> ExecutionQuerySet:
         """Those whose delayed start has come."""
