@@ -43,7 +43,8 @@ class Journal:
 
     def _add(self, level: str, message: str, data: dict[str, Json]) -> None:
         if len(self.lines) >= settings.MAX_LOG_LINES:
-            self._dropped += 1
+            # The first time, a line that was kept makes room for the note.
+            self._dropped += 1 if self._dropped else 2
             message = f"{self._dropped} further lines of this attempt were not kept"
             level, data = "warning", {}
             self.lines.pop()
