@@ -7,6 +7,7 @@ from threading import Barrier
 
 import pytest
 
+from spane_django.engine.publish import publish
 from spane_django.engine.settle import settle
 from spane_django.engine.start import StartOptions, start
 from spane_django.models import Execution, LogLine, NodeRun
@@ -95,8 +96,6 @@ def test_starts_with_the_same_idempotency_key_at_once_give_one_execution(machine
 
 
 def test_publishers_at_once_get_numbers_of_their_own(machine: Machine):
-    from spane_django.engine.publish import publish
-
     ready = Barrier(4)
 
     def work(name: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from spane_django.core.errors import InvalidDefinition
 from spane_django.engine.publish import publish, validate
@@ -92,8 +93,6 @@ def test_the_limits_of_the_settings_count(settings, db):
 
 
 def test_a_version_that_was_rolled_back_leaves_nothing_behind(machine: Machine, does):
-    from django.db import transaction
-
     does["old"] = lambda ctx: "old"
     does["new"] = lambda ctx: "new"
     with transaction.atomic():

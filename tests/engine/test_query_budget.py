@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from spane_django.engine.start import start_many
 from tests.engine.helpers import Machine
 from tests.engine.statements import counted
 
@@ -82,8 +83,6 @@ def test_claiming_costs_three_statements(machine: Machine, set_based: None):
 
 @pytest.mark.postgresql
 def test_starting_many_costs_no_more_than_starting_one(machine: Machine, set_based: None):
-    from spane_django.engine.start import start_many
-
     machine.publish({"a": [], "b": []})
     machine.start()
 

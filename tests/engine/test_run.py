@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from spane_django.core.outcome import Delay, Failure, Result
+from spane_django.engine.publish import publish
 from spane_django.engine.run import run, run_async
 from spane_django.models import Attempt, DeadLetter
 from spane_django.nodes.base import Node, registry
-from tests.engine.helpers import Machine, after, node_run, outputs, status, statuses
+from tests.engine.helpers import Machine, after, definition, node_run, outputs, status, statuses
 
 pytestmark = pytest.mark.django_db
 
@@ -203,9 +204,6 @@ def test_a_delay_into_the_past_means_at_once(machine: Machine, does):
 
 
 def test_an_unknown_type_fails_at_once_and_says_what_is_known(machine: Machine):
-    from spane_django.engine.publish import publish
-    from tests.engine.helpers import definition
-
     raw = definition({"a": ["b"]}, types={"a": "no-such-type"})
     publish(raw, now=machine.now, check_nodes=False)
     key = machine.start()
@@ -220,9 +218,6 @@ def test_an_unknown_type_fails_at_once_and_says_what_is_known(machine: Machine):
 
 
 def test_a_config_that_does_not_fit_fails_at_once_with_every_fault(machine: Machine):
-    from spane_django.engine.publish import publish
-    from tests.engine.helpers import definition
-
     raw = definition({"a": []}, types={"a": "delay"}, nodes={"a": {"config": {"long": 1}}})
     publish(raw, now=machine.now, check_nodes=False)
     key = machine.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from django.db import transaction
 
 from spane_django.core.outcome import Failure, Result
 from spane_django.engine.settle import settle
@@ -209,8 +210,6 @@ def test_settling_nothing_only_claims(machine: Machine):
 
 @pytest.mark.django_db(transaction=True)
 def test_settling_refuses_to_run_inside_another_transaction(machine: Machine):
-    from django.db import transaction
-
     machine.begin({"a": []})
     finished = machine.run(machine.claim())
 
