@@ -66,12 +66,12 @@ class Project:
     def redis_socket(self) -> Path:
         return self.directory / "redis.sock"
 
-    def run(self, *args: str, code: int = 0, stdin: str = "") -> str:
+    def run(self, *args: str, code: int = 0, stdin: str = "", **environment: str) -> str:
         """Run a command to its end; return what it wrote to standard output."""
         done = subprocess.run(
             [sys.executable, "-m", "django", *args],
-            check=False, capture_output=True, text=True, cwd=ROOT, env=self.environment,
-            input=stdin, timeout=DEADLINE_SECONDS,
+            check=False, capture_output=True, text=True, cwd=ROOT, input=stdin,
+            env={**self.environment, **environment}, timeout=DEADLINE_SECONDS,
         )  # fmt: skip
         said = f"{args} gave {done.returncode}:\n{done.stdout}{done.stderr}"
         assert done.returncode == code, said

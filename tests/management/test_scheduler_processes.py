@@ -6,15 +6,19 @@ import os
 import signal
 import sys
 import time
+from datetime import datetime
 from typing import Any
 
+import psycopg
 import pytest
 
+from tests import services
 from tests.management.project import LINE, Project, until
 
 pytestmark = pytest.mark.end_to_end
 
 LEASE_SECONDS = 2.0
+DROP_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
 WITH_A_SHORT_LEASE = f"""
 import django
 django.setup()
@@ -95,6 +99,24 @@ def test_a_scheduler_refuses_a_database_without_tables(project: Project) -> None
     project.run("spane_scheduler", code=1)
 
 
+@pytest.mark.postgresql
+def test_a_scheduler_goes_on_when_the_database_has_dropped_its_connection(
+    project: Project,
+) -> None:
+    with services.postgres() as url:
+        project.run("migrate", "--verbosity", "0", DATABASE_URL=url)
+        process = project.begin("spane_scheduler", DATABASE_URL=url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            until(lambda: _renewed_at(connection), "it leads")
+
+            for _ in range(3):
+                connection.execute(DROP_OTHERS)
+                _wait_for_renewal(connection)
+
+            assert process.poll() is None
+            assert "the database does not answer, trying again" in project.output().read_text()
+
+
 def _leader(project: Project) -> int | None:
     """Return the process that holds the lease; None if it has run out or was given up."""
     query = """
@@ -103,3 +125,13 @@ def _leader(project: Project) -> int | None:
     """
     found: list[tuple[Any, ...]] = project.rows(query)
     return int(found[0][0].split(":")[1]) if found else None
+
+
+def _wait_for_renewal(connection: psycopg.Connection[Any]) -> None:
+    before = _renewed_at(connection)
+    until(lambda: _renewed_at(connection) != before, "it leads on")
+
+
+def _renewed_at(connection: psycopg.Connection[Any]) -> datetime | None:
+    row = connection.execute("SELECT renewed_at FROM spane_django_lease").fetchone()
+    return row[0] if row else None
