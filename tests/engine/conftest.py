@@ -5,9 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from tests.doubles import Body, bodies
+from tests.engine import transitions
 from tests.engine.helpers import Machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What judges the whole run comes last."""
+    items.sort(key=lambda item: item.path.name == "test_transitions.py")
+
+
+@pytest.fixture(scope="session")
+def _watched(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    with django_db_blocker.unblock():
+        transitions.watch()
+
+
+@pytest.fixture(autouse=True)
+def _lawful(_watched: None, db: None) -> Iterator[None]:
+    """Fail a test in which a status changed as no table says."""
+    yield
+    unlawful = transitions.collect() - transitions.LEGAL
+    assert not unlawful, f"no table knows {transitions.drawn(unlawful)}"
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +45,6 @@ def does() -> Iterator[dict[str, Body]]:
 
 
 @pytest.fixture
-def machine(request: pytest.FixtureRequest, does: dict[str, Body]) -> Machine:
-    """A worker; the test names the database it needs with the mark ``django_db``."""
+def machine(db: None, does: dict[str, Body]) -> Machine:
+    """A worker."""
     return Machine()

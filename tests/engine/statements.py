@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 
 from django.db import connection
 
@@ -23,6 +24,8 @@ def counted() -> Iterator[list[str]]:
         connection.connection.set_trace_callback(found.append)
         yield found
         connection.connection.set_trace_callback(None)
+        # A statement is told again for every step of the triggers that watch transitions.
+        found[:] = [statement for statement, _ in groupby(found)]
     else:
         with tempfile.TemporaryFile("w+") as trace:
             connection.connection.pgconn.trace(trace.fileno())

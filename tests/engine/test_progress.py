@@ -80,6 +80,20 @@ def test_choosing_nobody_skips_everything_behind(machine: Machine, does):
     assert status(key) == "completed"
 
 
+def test_a_join_that_every_parent_turns_away_from_is_skipped(machine: Machine, does):
+    does["a"] = does["b"] = choose()
+
+    key = machine.begin(DIAMOND)
+    machine.step()
+    seen = []
+    for one in machine.claim():
+        machine.settle(machine.run([one]))
+        seen.append(statuses(key)["j"])
+
+    assert seen == ["pending", "skipped"]
+    assert status(key) == "completed"
+
+
 def test_chosen_ids_that_are_no_children_are_ignored(machine: Machine, does):
     does["r"] = choose("j", "ghost", "a")
 

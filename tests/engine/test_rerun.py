@@ -233,6 +233,18 @@ def test_a_node_of_a_cancelled_execution_may_be_run_and_all_goes_on(machine: Mac
     assert statuses(key) == dict.fromkeys("abcd", "completed")
 
 
+def test_a_node_that_was_skipped_may_be_run_after_all(machine: Machine, does):
+    does["r"] = lambda ctx: Result(None, next_nodes=["b"])
+    key = machine.begin({"r": ["a", "b"], "a": ["c"]})
+    machine.drain()
+    assert statuses(key) == {"r": "completed", "a": "skipped", "b": "completed", "c": "skipped"}
+
+    rerun(key, "a", now=machine.now)
+
+    assert machine.drain() == ["a", "c"]
+    assert (status(key), node_run(key, "a").attempt) == ("completed", 1)
+
+
 def test_only_what_has_ended_can_be_run_again(machine: Machine):
     key = machine.begin({"a": ["b"]})
     machine.claim()
