@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
+from django.db import connections
+
 from ..engine.finished import Finished
 from ..engine.run import Interrupted, Work, run, run_async
 
@@ -152,6 +154,13 @@ class Pool:
         threading.Thread(target=self._work, name="spane-node", daemon=True).start()
 
     def _work(self) -> None:
+        try:
+            self._run_tasks()
+        finally:
+            # What nodes opened on this thread, nobody else could close.
+            connections.close_all()
+
+    def _run_tasks(self) -> None:
         # An interruption may arrive at any instruction, also after the node has returned.
         with suppress(Interrupted):
             while (task := self._tasks.get()) is not None:
