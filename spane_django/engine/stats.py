@@ -105,7 +105,8 @@ def _recent() -> Iterable[Mapping[str, Any]]:
 
 
 def _count_by_queue(rows: Any) -> Iterable[Mapping[str, Any]]:
-    counted: Iterable[Mapping[str, Any]] = rows.order_by().values("queue").annotate(number=Count("pk"))
+    by_queue = rows.order_by().values("queue")
+    counted: Iterable[Mapping[str, Any]] = by_queue.annotate(number=Count("pk"))
     return counted
 
 

@@ -113,18 +113,28 @@ WHERE e.id = d.id
 """
 
 # SKIP LOCKED: claiming never waits for anybody, so it may follow other locks without deadlock.
+# Priority by priority, so that the index is entered at what is due and never walks past the
+# nodes that sleep: with 200,000 of them one range over all priorities took 17 ms.
 CLAIM = """
 WITH picked AS MATERIALIZED (
-    SELECT id FROM spane_django_noderun
-    WHERE queue = %s AND status IN ('ready', 'waiting') AND NOT is_held AND available_at <= %s
-    ORDER BY priority DESC, available_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+    SELECT due.id FROM generate_series(10, 1, -1) AS level (priority)
+    CROSS JOIN LATERAL (
+        SELECT id FROM spane_django_noderun
+        WHERE queue = %s AND priority = level.priority AND status IN ('ready', 'waiting')
+              AND NOT is_held AND available_at <= %s
+        ORDER BY available_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+    ) due
+    LIMIT %s
+), taken AS (
+    UPDATE spane_django_noderun n
+    SET status = 'running', worker_id = %s, claim_token = %s, started_at = %s
+    FROM picked, spane_django_execution e
+    WHERE n.id = picked.id AND e.id = n.execution_id
+    RETURNING n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses,
+              n.checkpoint, n.priority, n.available_at
 )
-UPDATE spane_django_noderun n
-SET status = 'running', worker_id = %s, claim_token = %s, started_at = %s
-FROM picked, spane_django_execution e
-WHERE n.id = picked.id AND e.id = n.execution_id
-RETURNING n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses,
-          n.checkpoint::text
+SELECT id, execution_id, version_id, node_id, attempt, failures, losses, checkpoint::text
+FROM taken ORDER BY priority DESC, available_at, id
 """
 
 INSERT_EXECUTIONS = """
@@ -198,7 +208,7 @@ class PostgreSQL:
     def claim(
         self, *, queue: str, room: int, worker_id: UUID, token: UUID, now: datetime
     ) -> list[ClaimedRow]:
-        rows = self._rows(CLAIM, [queue, now, room, worker_id, token, now])
+        rows = self._rows(CLAIM, [queue, now, room, room, worker_id, token, now])
         return [ClaimedRow(*row) for row in rows]
 
     def insert_executions(self, rows: Sequence[NewExecution]) -> None:
