@@ -1,0 +1,222 @@
+"""Plays the steps of a case through the public verbs, with real workers beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from spane_django.core.errors import InvalidDefinition, SpaneError
+from spane_django.core.json import Json
+from spane_django.core.statuses import ExecutionStatus
+from spane_django.engine.control import cancel, each, pause, resume
+from spane_django.engine.publish import publish
+from spane_django.engine.retry import replay, retry_dead_letter
+from spane_django.engine.run import utc_now
+from spane_django.engine.start import StartOptions, start
+from spane_django.models import DeadLetter, Execution, NodeRun
+from tests.scenarios.behaviours import stage
+from tests.scenarios.crew import Crew
+from tests.scenarios.features import Case, definitions
+from tests.scenarios.snapshot import Snapshot, take
+
+Step = Mapping[str, Any]
+
+PATIENCE_MS = 10_000
+POLL_SECONDS = 0.01
+DEFAULT_STEPS: Sequence[Step] = ({"start": True}, {"wait_end": "e1"})
+
+
+class NotBuilt(Exception):
+    """The step needs something that the engine does not have yet."""
+
+
+class World:
+    """One case, being played.
+
+    Attributes:
+        executions: By the names that the case gives them, ``e1`` for the first started.
+        refused: Why the definition was not published; empty if it was.
+        checkpoints: What was to be seen at each.
+        bulk_ids: The executions that a bulk start began, "" where one could not be.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.executions: dict[str, UUID] = {}
+        self.refused = ""
+        self.checkpoints: dict[str, dict[str, Snapshot]] = {}
+        self.bulk_ids: list[str] = []
+        self._wake_lost_after: str | None = None
+        self.crew = Crew(_queues(case), self._loses_a_wake)
+
+    def play(self) -> None:
+        """Publish the workflows and do the steps, unless the definitions are refused."""
+        stage.behaviours = self.case.get("behaviours", {})
+        try:
+            for raw in definitions(self.case):
+                self._register(raw)
+        except InvalidDefinition as error:
+            self.refused = str(error)
+            return
+        self.crew.on()
+        try:
+            for step in self.case.get("steps") or DEFAULT_STEPS:
+                self._do(step)
+        finally:
+            self.crew.leave()
+        if self.crew.errors:
+            raise self.crew.errors[0]
+
+    def named(self, name: Any) -> UUID:
+        """Return an execution by its name; ``true`` means the first."""
+        return self.executions[name if isinstance(name, str) else "e1"]
+
+    def _do(self, step: Step) -> None:
+        verb = next((key for key in step if key in _STEPS), None)
+        if verb is None:
+            raise ValueError(f"unknown step {step}")
+        _STEPS[verb](self, step[verb], step)
+
+    def _register(self, raw: Json) -> None:
+        # Unknown types and faulty configs are found by the nodes, unless the case is about it.
+        is_about_it = any(key.startswith("register_error") for key in self.case["expect"])
+        publish(raw, now=utc_now(), check_nodes=is_about_it)
+
+    def _start(self, workflow: Any, step: Step) -> None:
+        key = workflow if isinstance(workflow, str) else step.get("workflow")
+        data = step["input"] if "input" in step else self.case.get("input")
+        self._begin(key or self._main(), data, step.get("options") or {})
+
+    def _begin(self, workflow: str, data: Json, given: Mapping[str, Any]) -> UUID:
+        delay = given.get("delay")
+        timeout = given.get("timeout")
+        options = StartOptions(
+            priority=given.get("priority"),
+            start_at=None if delay is None else utc_now() + timedelta(milliseconds=delay),
+            timeout=None if timeout is None else timedelta(milliseconds=timeout),
+            idempotency_key=given.get("jobId"),
+        )
+        execution = start(workflow, data, now=utc_now(), options=options)
+        self.executions[f"e{len(self.executions) + 1}"] = execution.pk
+        return execution.pk
+
+    def _bulk_start(self, workflows: Sequence[str], step: Step) -> None:
+        data = step["input"] if "input" in step else self.case.get("input")
+        for workflow in workflows:
+            try:
+                self.bulk_ids.append(str(self._begin(workflow, data, {})))
+            except SpaneError:
+                self.bulk_ids.append("")
+
+    def _wait_end(self, name: Any, step: Step) -> None:
+        key = self.named(name)
+
+        def has_ended() -> bool:
+            status = Execution.objects.values_list("status", flat=True).get(pk=key)
+            return ExecutionStatus(status).is_final
+
+        _until(has_ended, step.get("timeout_ms", PATIENCE_MS), f"{name} ends")
+
+    def _wait_node(self, node: str, step: Step) -> None:
+        runs = NodeRun.objects.filter(node_id=node, started_at__isnull=False)
+
+        def runs_now() -> bool:
+            return bool(stage.runs_of(node)) or runs.exists()
+
+        _until(runs_now, step.get("timeout_ms", PATIENCE_MS), f"{node} runs")
+
+    def _replay(self, name: str, step: Step) -> None:
+        copy = replay(self.named(name), now=utc_now())
+        self.executions[step.get("as") or f"e{len(self.executions) + 1}"] = copy.pk
+
+    def _retry(self, node: str, step: Step) -> None:
+        retry_dead_letter(DeadLetter.objects.open().get(node_id=node).pk, now=utc_now())
+
+    def _inject(self, what: Any, step: Step) -> None:
+        given = what if isinstance(what, dict) else {what: step.get("node")}
+        if set(given) != {"fail_first_enqueue_of"}:
+            raise ValueError(f"unknown injection {given}")
+        self._wake_lost_after = given["fail_first_enqueue_of"]
+
+    def _checkpoint(self, name: str, step: Step) -> None:
+        self.checkpoints[name] = {known: take(key) for known, key in self.executions.items()}
+
+    def _loses_a_wake(self) -> bool:
+        node = self._wake_lost_after
+        if node is None or not NodeRun.objects.filter(node_id=node).exists():
+            return False
+        self._wake_lost_after = None
+        return True
+
+    def _main(self) -> str:
+        given = self.case["workflow"]
+        return str((given[0] if isinstance(given, list) else given)["id"])
+
+
+def _tell(verb: Callable[..., Execution]) -> Callable[[World, Any, Step], None]:
+    """Return a step that says something to executions; one that has ended does not listen."""
+
+    def do(world: World, names: Any, step: Step) -> None:
+        wanted = names if isinstance(names, list) else [names]
+        each(verb, [world.named(name) for name in wanted], now=utc_now())
+
+    return do
+
+
+def _register(world: World, given: Any, step: Step) -> None:
+    for raw in given if isinstance(given, list) else [given]:
+        world._register(raw)
+
+
+def _not_built(world: World, given: Any, step: Step) -> None:
+    raise NotBuilt(str(step))
+
+
+def _set_behaviours(world: World, given: Any, step: Step) -> None:
+    stage.behaviours = given
+
+
+def _wait_ms(world: World, milliseconds: float, step: Step) -> None:
+    time.sleep(milliseconds / 1_000)
+
+
+_STEPS: dict[str, Callable[[World, Any, Step], None]] = {
+    "start": World._start,
+    "bulk_start": World._bulk_start,
+    "wait_end": World._wait_end,
+    "wait_node": World._wait_node,
+    "wait_ms": _wait_ms,
+    "pause": _tell(pause),
+    "resume": _tell(resume),
+    "cancel": _tell(cancel),
+    "replay": World._replay,
+    "dlq_retry": World._retry,
+    "set_behaviours": _set_behaviours,
+    "inject": World._inject,
+    "checkpoint": World._checkpoint,
+    "register": _register,
+    "workers_off": lambda world, given, step: world.crew.off(),
+    "workers_on": lambda world, given, step: world.crew.on(),
+    "webhook": _not_built,
+    "rate_limit": _not_built,
+    "count_schedules": _not_built,
+}
+
+
+def _queues(case: Case) -> set[str]:
+    found = {"spane"}
+    for raw in definitions(case):
+        for part in (raw, *raw.get("nodes", [])):
+            named = part.get("queue") or (part.get("config") or {}).get("queue")
+            found |= {named} if isinstance(named, str) else set()
+    return found
+
+
+def _until(condition: Callable[[], bool], milliseconds: float, what: str) -> None:
+    give_up = time.monotonic() + milliseconds / 1_000
+    while not condition():
+        assert time.monotonic() < give_up, f"waited {milliseconds} ms in vain until {what}"
+        time.sleep(POLL_SECONDS)
