@@ -10,9 +10,10 @@ from spane_django.engine.claim import claim, take
 from spane_django.engine.control import cancel, pause, resume
 from spane_django.engine.retry import retry_dead_letter
 from spane_django.engine.settle import settle
+from spane_django.engine.sql import statements
 from spane_django.engine.start import promote
 from spane_django.engine.sweep import expire
-from spane_django.models import DeadLetter, LogLine
+from spane_django.models import DeadLetter, Execution, LogLine
 from tests.engine.helpers import Machine, after, execution, status, statuses
 from tests.engine.threads import DEADLINE, elsewhere, holding, somebody_waits_for_me, until
 
@@ -154,7 +155,7 @@ def test_settling_one_execution_does_not_wait_for_another(machine: Machine):
         assert status(free) == "completed"
 
 
-def test_what_refers_to_an_execution_is_written_while_it_is_locked(machine: Machine):
+def test_what_refers_to_an_execution_is_written_while_the_engine_moves_it(machine: Machine):
     key = machine.begin({"a": []})
 
     def write():
@@ -162,8 +163,25 @@ def test_what_refers_to_an_execution_is_written_while_it_is_locked(machine: Mach
             execution_id=key, level="info", message="hello", created_at=machine.now
         )
 
-    with elsewhere() as there, holding(EXECUTION, key):
+    with elsewhere() as there, transaction.atomic():
+        statements().lock([key])
         assert there(write).result(DEADLINE).pk
+
+
+def test_executions_are_locked_in_the_order_of_their_ids(machine: Machine):
+    machine.publish({"a": []})
+    first, second = machine.start(), machine.start()
+    finished = machine.run(machine.claim())
+    # Written again, the first one lies behind the second in the table.
+    Execution.objects.filter(pk=first).update(reason="moved")
+    free = Execution.objects.select_for_update(skip_locked=True, no_key=True)
+
+    with elsewhere() as there:
+        with holding(EXECUTION, first):
+            settled = there(lambda: settle(finished[::-1], now=machine.now))
+            until(somebody_waits_for_me)
+            assert free.filter(pk=second).exists()
+        assert settled.result(DEADLINE).lost == []
 
 
 def test_promoting_skips_what_somebody_else_is_promoting(machine: Machine):
