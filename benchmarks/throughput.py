@@ -67,24 +67,21 @@ def fan1000() -> tuple[float, str]:
 
 def single_p50_ms() -> tuple[float, str]:
     """Start to completed of an execution of one node, with a worker that lingers: the median."""
-    return statistics.median(_single_latencies()), "ms"
+    return statistics.median(_latencies("single", chain(1), 100)), "ms"
 
 
 def single_p95_ms() -> tuple[float, str]:
     """The same, the 95th percentile."""
-    return statistics.quantiles(_single_latencies(), n=20)[18], "ms"
+    return statistics.quantiles(_latencies("single", chain(1), 100), n=20)[18], "ms"
 
 
 def chain_lone(length: int) -> Callable[[], tuple[float, str]]:
     """One chain with nothing else to do: milliseconds per node, one commit each."""
 
     def figure() -> tuple[float, str]:
-        definition = chain(length)
-        repetitions = max(REPETITIONS, 50 // length)
-        measured = _median(
-            lambda: 1_000 / _throughput(f"lone{length}", definition, 1, workers=1), repetitions
-        )
-        return measured, "ms/node"
+        samples = max(REPETITIONS, 100 // length)
+        latencies = _latencies(f"lone{length}", chain(length), samples)
+        return statistics.median(latencies) / length, "ms/node"
 
     return figure
 
@@ -132,33 +129,32 @@ def fan(width: int) -> dict[str, list[str]]:
     return {"first": middle, **{node: ["last"] for node in middle}, "last": []}
 
 
-def _throughput(
-    key: str, edges: dict[str, list[str]], executions: int, *, workers: int = 2
-) -> float:
+def _throughput(key: str, edges: dict[str, list[str]], executions: int) -> float:
     """Return nodes per second from the moment work is ready until the last execution ended."""
     from django.utils import timezone
 
     from spane_django.engine.start import start_many
 
     _publish(key, edges)
-    with _workers(workers):
+    with _workers(2):
         began = time.perf_counter()
         ids = start_many(key, [{"n": 1}] * executions, now=timezone.now())
         _until_completed(ids)
         return executions * len(edges) / (time.perf_counter() - began)
 
 
-def _single_latencies(samples: int = 100) -> list[float]:
+def _latencies(key: str, edges: dict[str, list[str]], samples: int) -> list[float]:
+    """Return the milliseconds from start to end of executions that run one after another."""
     from django.utils import timezone
 
     from spane_django.engine.start import start
     from spane_django.models import Execution
 
-    _publish("single", chain(1))
+    _publish(key, edges)
     latencies = []
     with _workers(1):
         for _ in range(samples):
-            execution = start("single", {"n": 1}, now=timezone.now())
+            execution = start(key, {"n": 1}, now=timezone.now())
             _until_completed([execution.pk])
             ended = Execution.objects.values_list("finished_at", flat=True).get(pk=execution.pk)
             latencies.append((ended - execution.created_at).total_seconds() * 1_000)
