@@ -14,6 +14,10 @@ Json = Any
 """A JSON value: None, bool, int, float, str, list or dict with string keys."""
 
 
+# Whoever reads it back may stand deep in Python's stack of 1,000 frames, which decoding shares.
+MAX_DEPTH = 200
+
+
 class UnstorableValue(ValueError):
     """The value cannot be stored as JSON."""
 
@@ -37,6 +41,8 @@ def encode(value: Json, *, limit_bytes: int | None = None) -> str:
         raise UnstorableValue("the value holds half of a surrogate pair in a string") from None
     except (TypeError, ValueError) as error:
         raise UnstorableValue(f"the value is not JSON: {error}") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+        raise UnstorableValue(f"the value nests too deeply: more than {MAX_DEPTH} levels")
     if "\\u0000" in text and _has_nul(value):
         raise UnstorableValue("the value holds a NUL character, which PostgreSQL cannot store")
     if limit_bytes is not None and size > limit_bytes:
@@ -52,6 +58,17 @@ def decode(text: str | bytes) -> Json:
 def printable(text: str) -> str:
     """Return ``text`` with what no text column stores (NUL, lone surrogates) made visible."""
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def _is_deep(value: Json) -> bool:
+    stack = [(value, 1)] if isinstance(value, dict | list | tuple) else []
+    while stack:
+        item, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            return True
+        inner = item.values() if isinstance(item, dict) else item
+        stack += [(part, depth + 1) for part in inner if isinstance(part, dict | list | tuple)]
+    return False
 
 
 def _has_nul(value: Json) -> bool:

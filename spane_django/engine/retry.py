@@ -62,8 +62,8 @@ def retry_dead_letter(
     """
     with atomic():
         letter = _open_letter(dead_letter_id)
-        rerun(letter.execution_id, letter.node_id, now=now)
-        _resolve(letter, DeadLetter.Resolution.RETRIED, now=now, by=by)
+        rerun(letter.execution_id, letter.node_id, now=now, by=by)
+        letter.refresh_from_db()
     return letter
 
 
@@ -117,8 +117,12 @@ def replay(
     return Execution.objects.select_related("workflow").get(pk=replayed)
 
 
-def rerun(execution_id: UUID, node_id: str, *, now: datetime) -> None:
+def rerun(
+    execution_id: UUID, node_id: str, *, now: datetime, by: AbstractBaseUser | None = None
+) -> None:
     """Make a node that has ended ready again, inside the caller's transaction or its own.
+
+    If it had failed for good, that is dealt with: its dead letter is marked as retried.
 
     Locks:
         The execution, then its node runs.
@@ -142,6 +146,8 @@ def rerun(execution_id: UUID, node_id: str, *, now: datetime) -> None:
             _make_ready(released, execution, now=now)
         _reset(runs, progress)
         _reopen(execution, released=len(ready), was_failed=was_failed)
+        for letter in execution.dead_letters.filter(node_id=node_id, resolved_at=None):
+            _resolve(letter, DeadLetter.Resolution.RETRIED, now=now, by=by)
         wake_on_commit(released.queue for released in ready)
 
 
