@@ -82,6 +82,20 @@ def test_what_nests_without_end_is_refused():
         encode(value)
 
 
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"in": inner}])
+def test_what_is_encoded_can_be_decoded_deep_in_the_stack(wrap):
+    def nested(levels):
+        return wrap(nested(levels - 1)) if levels else 1
+
+    def decoded_below(frames, text):
+        return decode(text) if not frames else decoded_below(frames - 1, text)
+
+    assert decoded_below(500, encode(nested(200))) == nested(200)
+    assert encode([[] for _ in range(1_000)])
+    with pytest.raises(UnstorableValue, match="nests too deeply: more than 200 levels"):
+        encode(nested(201))
+
+
 def test_a_backslash_before_u0000_is_no_nul():
     assert decode(encode("\\u0000")) == "\\u0000"
 

@@ -257,6 +257,18 @@ def test_only_what_has_ended_can_be_run_again(machine: Machine):
         rerun(uuid4(), "a", now=machine.now)
 
 
+def test_running_a_failed_node_again_deals_with_its_dead_letter(machine: Machine, does):
+    ada = User.objects.create(username="ada")
+    key = broken(machine, does, "a")
+
+    rerun(key, "a", now=machine.now, by=ada)
+
+    letter = DeadLetter.objects.get()
+    assert (letter.resolution, letter.resolved_by) == ("retried", ada)
+    machine.drain()
+    assert (status(key), DeadLetter.objects.open().count()) == ("completed", 0)
+
+
 def test_a_discarded_dead_letter_leaves_its_execution_failed(machine: Machine, does):
     key = broken(machine, does, "a")
 
