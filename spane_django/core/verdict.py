@@ -98,7 +98,7 @@ def _lost(policy: Policy, budget: Budget, now: datetime) -> Verdict:
     message = f"its worker died while running it ({used.losses} of {policy.max_losses})"
     failure = Failure(message=message, type="WorkerLost")
     if used.losses >= policy.max_losses:
-        return Verdict(event=NodeEvent.FAILED, budget=used, failure=failure, is_lost=True)
+        return _for_good(failure, policy, used, is_lost=True)
     return Verdict(
         event=NodeEvent.LOST, budget=used, failure=failure, available_at=now, is_lost=True
     )
@@ -118,10 +118,16 @@ def _failed(
             failure=failure,
             available_at=now + min(wait, _LONGEST_WAIT),
         )
-    if policy.continues:
-        data = {
-            "error": failure.message,
-            "_metadata": {"continuedOnFail": True, "originalError": failure.message},
-        }
-        return Verdict(event=NodeEvent.COMPLETED, budget=used, failure=failure, data=data)
-    return Verdict(event=NodeEvent.FAILED, budget=used, failure=failure)
+    return _for_good(failure, policy, used)
+
+
+def _for_good(failure: Failure, policy: Policy, used: Budget, *, is_lost: bool = False) -> Verdict:
+    if not policy.continues:
+        return Verdict(event=NodeEvent.FAILED, budget=used, failure=failure, is_lost=is_lost)
+    data = {
+        "error": failure.message,
+        "_metadata": {"continuedOnFail": True, "originalError": failure.message},
+    }
+    return Verdict(
+        event=NodeEvent.COMPLETED, budget=used, failure=failure, data=data, is_lost=is_lost
+    )

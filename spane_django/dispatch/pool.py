@@ -176,7 +176,7 @@ class Pool:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             threading.Thread(
-                target=self._loop.run_forever, name="spane-async-nodes", daemon=True
+                target=_run_loop, args=(self._loop,), name="spane-async-nodes", daemon=True
             ).start()
         return self._loop
 
@@ -193,6 +193,13 @@ class Pool:
         self.plain.pop(task.work.claim.id, None)
         self.asynchronous.pop(task.work.claim.id, None)
         self._timed.pop(task.work.claim.id, None)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 def _raise_in(thread_id: int, exception: type[BaseException]) -> None:

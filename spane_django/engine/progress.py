@@ -56,6 +56,7 @@ def follow(
 
     Args:
         executions: The executions as they stand under the caller's lock.
+        ended: What has ended of each; nothing for one of which some node is only to run again.
         want: Whose worker goes on with the successors, as far as it has room.
     """
     # First of all, as what a failure halts must not be seen as undecided.
@@ -68,7 +69,7 @@ def follow(
         row = executions[key]
         version = prepared(row.version_id)
         progress = advance(version.graph, nodes, version.joins, seen[key], is_halted=halted[key])
-        if _count(row, nodes, progress, now=now):
+        if _count(row, nodes, progress, now=now) or halted[key]:
             changed.append(row)
         if row.status.is_final:
             steps.ended.append(row)
@@ -120,10 +121,10 @@ def _seen(
 
 def _count_failures(row: ExecutionRow, nodes: Sequence[Ended], *, now: datetime) -> bool:
     """Count the nodes that failed; say whether a failure has halted the execution."""
-    failed = sum(node.status is NodeStatus.FAILED for node in nodes)
-    row.failed_nodes += failed
+    row.failed_nodes += sum(node.status is NodeStatus.FAILED for node in nodes)
     is_halted = bool(row.failed_nodes) and prepared(row.version_id).definition.is_fail_fast
-    if failed and is_halted:
+    if is_halted:
+        # Also what was in flight at the failure and would now be retried, or go on later.
         row.active_nodes -= cancel_unstarted(row.id, reason="another node failed", now=now)
     return is_halted
 

@@ -173,14 +173,13 @@ def _kept_checkpoint(item: Judged) -> str | None:
 def _ended(accepted: Sequence[Judged]) -> dict[UUID, list[Ended]]:
     ended: dict[UUID, list[Ended]] = defaultdict(list)
     for item in accepted:
+        nodes = ended[item.claim.execution_id]
         status = after_node(NodeStatus.RUNNING, item.verdict.event)
         if status.is_final:
             chosen = item.verdict.next_nodes
             children = None if chosen is None else frozenset(chosen)
             has_run_before = item.claim.attempt > 1
-            ended[item.claim.execution_id].append(
-                Ended(item.claim.node_id, status, children, has_run_before)
-            )
+            nodes.append(Ended(item.claim.node_id, status, children, has_run_before))
     return ended
 
 

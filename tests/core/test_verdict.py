@@ -109,6 +109,13 @@ def test_a_node_that_took_down_its_last_worker_is_given_up():
     assert "3 of 3" in said.failure.message
 
 
+def test_a_lost_worker_becomes_data_where_failures_do():
+    said = verdict(Lost(), Budget(losses=2), continues=True)
+
+    assert (said.event, said.is_lost) == (NodeEvent.COMPLETED, True)
+    assert said.data["_metadata"]["continuedOnFail"] is True
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: type(outcome).__name__)
 @given(failures=st.integers(0, 9), losses=st.integers(0, 9), continues=st.booleans())
 def test_every_verdict_may_happen_to_a_running_node_and_budgets_never_shrink(

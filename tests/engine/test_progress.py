@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from spane_django.core.outcome import Permanent, Result
+from spane_django.core.outcome import Delay, Failure, Permanent, Result
 from spane_django.models import NodeRun
-from tests.engine.helpers import Machine, execution, node_run, outputs, status, statuses
+from tests.engine.helpers import Machine, after, execution, node_run, outputs, status, statuses
 
 pytestmark = pytest.mark.django_db
 
@@ -186,6 +186,24 @@ def test_failing_fast_cancels_what_has_not_started_and_keeps_what_is_in_flight(
         "r": "completed", "a": "failed", "b": "completed", "c": "cancelled",
         "d": "cancelled", "j": "cancelled",
     }  # fmt: skip
+    assert (status(key), execution(key).active_nodes) == ("failed", 0)
+
+
+@pytest.mark.parametrize(
+    "answer", [Failure(message="away"), Delay(after(60))], ids=["retried", "deferred"]
+)
+def test_after_failing_fast_what_was_in_flight_does_not_run_again(
+    machine: Machine, does, answer: Failure | Delay
+):
+    does["a"] = fail
+    key = machine.begin({"r": ["a", "b"]}, failFast=True)
+    machine.step()
+    a, b = machine.claim(2)
+    machine.settle(machine.run([a]))
+
+    machine.settle([machine.finish(b, answer)])
+
+    assert statuses(key) == {"r": "completed", "a": "failed", "b": "cancelled"}
     assert (status(key), execution(key).active_nodes) == ("failed", 0)
 
 
