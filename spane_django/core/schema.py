@@ -85,7 +85,10 @@ def _faults(validator: Draft202012Validator, value: Json, path: str) -> Iterator
         return
     for found in sorted(errors, key=lambda found: [str(part) for part in found.absolute_path]):
         where = (path + json_path(found.absolute_path)).removeprefix(".")
-        yield Fault(where, "schema", found.message)
+        # The message repeats the value, which may be as large as an input may be.
+        message = found.message
+        short = message if len(message) <= 500 else f"{message[:300]} … {message[-150:]}"
+        yield Fault(where, "schema", short)
 
 
 # An empty registry fetches nothing: references reach no further than the schema itself.

@@ -235,3 +235,11 @@ def test_what_a_workflow_says_counts():
     assert (definition.priority, definition.queue) == (9, "q")
     assert (definition.timeout, definition.is_fail_fast) == (timedelta(seconds=0.25), True)
     assert definition.input_schema == {"type": "object"}
+
+
+def test_a_fault_repeats_no_more_than_a_little_of_a_large_value():
+    with pytest.raises(InvalidDefinition) as refused:
+        parse(workflow(name="n" * 100_000))
+
+    assert len(str(refused.value)) < 1_000
+    assert "is too long" in str(refused.value)
