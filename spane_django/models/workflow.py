@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
-
-
-class WorkflowQuerySet(models.QuerySet["Workflow"]):
-    def enabled(self) -> WorkflowQuerySet:
-        return self.filter(is_enabled=True)
 
 
 class Workflow(models.Model):
@@ -34,8 +27,6 @@ class Workflow(models.Model):
         related_name="+",
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
-
-    objects: ClassVar[models.Manager[Workflow]] = WorkflowQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("workflow")
