@@ -17,6 +17,7 @@ from ..nodes.base import Context, Node
 from .claim import Claim
 from .finished import Line
 from .inputs import Received
+from .reading import read
 from .versions import prepared
 
 
@@ -79,17 +80,18 @@ class Results(Mapping[str, Json]):
         return self._read[node_id]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._finished().values_list("node_id", flat=True))
+        return iter(read(lambda: list(self._finished().values_list("node_id", flat=True))))
 
     def __len__(self) -> int:
-        return int(self._finished().count())
+        return int(read(self._finished().count))
 
     def _fetch(self, node_id: str) -> Json:
         row = self._parents.get(node_id)
         if row is not None:
             return None if row.output is None else decode(row.output)
         try:
-            return self._finished().values_list("output", flat=True).get(node_id=node_id)
+            outputs = self._finished().values_list("output", flat=True)
+            return read(lambda: outputs.get(node_id=node_id))
         except NodeRun.DoesNotExist:
             raise KeyError(node_id) from None
 
@@ -133,7 +135,8 @@ def context_of(
 def _initial_data(claim: Claim, received: Received) -> Json:
     if received.initial_data is not None:
         return decode(received.initial_data)
-    return Execution.objects.values_list("input", flat=True).get(pk=claim.execution_id)
+    inputs = Execution.objects.values_list("input", flat=True)
+    return read(lambda: inputs.get(pk=claim.execution_id))
 
 
 def _rendered(ctx: Context) -> Mapping[str, Any]:

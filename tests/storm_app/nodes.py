@@ -79,3 +79,15 @@ def returns_nul(ctx: Context) -> object:
 def returns_too_much(ctx: Context) -> object:
     """Answer more than the limit."""
     return "x" * 10_000_000
+
+
+@node("reads-asynchronously")
+async def reads_asynchronously(ctx: Context) -> dict[str, object]:
+    """Ask for everything that has to be read, from the event loop."""
+    return {
+        "config": ctx.config["said"],
+        "initial": ctx.initial_data,
+        "first": ctx.previous_results["first"]["node"],
+        "all": sorted(ctx.previous_results),
+        "count": len(ctx.previous_results),
+    }

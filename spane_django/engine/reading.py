@@ -1,0 +1,42 @@
+"""Reading rows for a node, wherever its code runs.
+
+Django refuses to query on the thread of an event loop.  An ``async`` node that asks for another
+node's data is given them all the same: one thread per process reads for all of them, and the
+loop waits the moment that takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TypeVar
+
+from django.db import close_old_connections
+
+Read = TypeVar("Read")
+
+
+def read(query: Callable[[], Read]) -> Read:
+    """Return what ``query`` returns, called on this thread if it may query, else on the reader."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return query()
+    return _reader(os.getpid()).submit(_fresh, query).result()
+
+
+# By process: a fork inherits the pool, but not its thread.
+@lru_cache(maxsize=1)
+def _reader(pid: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="spane-reader")
+
+
+def _fresh(query: Callable[[], Read]) -> Read:
+    close_old_connections()
+    try:
+        return query()
+    finally:
+        close_old_connections()
