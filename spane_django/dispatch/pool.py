@@ -45,6 +45,9 @@ class Task:
     thread: threading.Thread | None = None
     coroutine: asyncio.Task[None] | None = None
     is_abandoned: bool = False
+    # Held to begin, to end and to abandon a task, so that an interruption meets the node that it
+    # is meant for and never the next one of the same thread.
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def seconds(self) -> float:
@@ -113,15 +116,15 @@ class Pool:
 
     def abandon(self, task: Task) -> None:
         """Give an attempt up: interrupt its code and wait for it no longer."""
-        task.is_abandoned = True
+        with task.lock:
+            task.is_abandoned = True
+            is_running = task.started is not None and task.ended is None
+            if is_running and task.thread is not None:
+                self._interrupt(task.thread)
         task.work.cancelled.set()
         self._forget(task)
         if task.coroutine is not None:
             self._event_loop().call_soon_threadsafe(task.coroutine.cancel)
-        elif task.thread is not None and task.thread.ident is not None:
-            self._interrupted.append((task.thread, time.monotonic()))
-            _raise_in(task.thread.ident, Interrupted)
-            self._hire()
 
     def take_back(self) -> list[Work]:
         """Return the works that no thread has begun, which then never run here."""
@@ -153,24 +156,33 @@ class Pool:
         # Daemons, so that a stuck one cannot keep the process from ending.
         threading.Thread(target=self._work, name="spane-node", daemon=True).start()
 
+    def _interrupt(self, thread: threading.Thread) -> None:
+        self._interrupted.append((thread, time.monotonic()))
+        if thread.ident is not None:
+            _raise_in(thread.ident, Interrupted)
+        self._hire()
+
     def _work(self) -> None:
         try:
-            self._run_tasks()
+            # The interruption may also arrive when the node has just returned.
+            with suppress(Interrupted):
+                self._run_tasks()
         finally:
             # What nodes opened on this thread, nobody else could close.
             connections.close_all()
 
     def _run_tasks(self) -> None:
-        # An interruption may arrive at any instruction, also after the node has returned.
-        with suppress(Interrupted):
-            while (task := self._tasks.get()) is not None:
-                task.thread = threading.current_thread()
-                task.started = time.monotonic()
-                finished = run(task.work)
+        while (task := self._tasks.get()) is not None:
+            with task.lock:
+                if task.is_abandoned:
+                    continue
+                task.thread, task.started = threading.current_thread(), time.monotonic()
+            finished = run(task.work)
+            with task.lock:
                 task.ended = time.monotonic()
                 if task.is_abandoned:
                     return
-                self._done.put((task, finished))
+            self._done.put((task, finished))
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -181,6 +193,8 @@ class Pool:
         return self._loop
 
     def _begin(self, task: Task) -> None:
+        if task.is_abandoned:
+            return
         task.started = time.monotonic()
         task.coroutine = self._event_loop().create_task(self._run_async(task))
 

@@ -91,17 +91,17 @@ def run(work: Work, *, clock: Clock = utc_now) -> Finished:
 
 
 async def run_async(work: Work, *, clock: Clock = utc_now) -> Finished:
-    """Run an ``async`` node on this event loop and return how its attempt ended.
+    """Run an ``async`` node on this event loop and return how its attempt ended.  Never raises.
 
-    Raises:
-        CancelledError: the task was cancelled; the attempt is settled by who cancelled it.
+    What Python lets through to the loop would end it for all nodes (SystemExit), or leave the
+    attempt without an end (a CancelledError of the node's own).
     """
     started_at = clock()
     journal = Journal(work.claim, clock)
     try:
         node, ctx = _prepare(work, journal, started_at)
         outcome, output = _accept(await node.execute(ctx))
-    except Exception as error:
+    except BaseException as error:
         outcome, output = failure_of(error), "null"
     return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
 
