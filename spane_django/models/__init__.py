@@ -5,19 +5,29 @@ What changes a row lives in `spane_django.engine`, one module per verb.
 
 from .access import ApiToken
 from .execution import Execution
-from .history import Attempt, DeadLetter, LogLine
+from .gate import Gate
+from .history import Attempt, DeadLetter, LogLine, Payload
 from .node_run import NodeRun
+from .operations import AuditEntry, BulkOperation
 from .runtime import Lease, Worker
+from .waits import Approval, ApprovalDecision, Signal
 from .workflow import Workflow, WorkflowVersion
 
 __all__ = [
     "ApiToken",
+    "Approval",
+    "ApprovalDecision",
     "Attempt",
+    "AuditEntry",
+    "BulkOperation",
     "DeadLetter",
     "Execution",
+    "Gate",
     "Lease",
     "LogLine",
     "NodeRun",
+    "Payload",
+    "Signal",
     "Worker",
     "Workflow",
     "WorkflowVersion",

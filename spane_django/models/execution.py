@@ -33,6 +33,10 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         """Those whose delayed start has come."""
         return self.filter(status=ExecutionStatus.PENDING, start_at__lte=now)
 
+    def top_level(self) -> ExecutionQuerySet:
+        """Those that were started on their own, not by another execution."""
+        return self.filter(parent=None)
+
     def overdue(self, now: datetime) -> ExecutionQuerySet:
         """Those that have outrun their deadline."""
         return self.unfinished().filter(deadline_at__lte=now)
@@ -40,6 +44,15 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
 
 class Execution(models.Model):
     """One run of a workflow version."""
+
+    class Relation(models.TextChoices):
+        """What an execution is to its parent."""
+
+        CHILD = "child", _("child")
+        """A node of the parent waits for it."""
+        ERROR_HANDLER = "error_handler", _("error handler")
+        ENDING = "ending", _("ending")
+        """It undoes and cleans up after the parent has ended."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workflow = models.ForeignKey(
@@ -72,6 +85,50 @@ class Execution(models.Model):
         null=True,
         blank=True,
         related_name="replays",
+    )
+    parent = models.ForeignKey(
+        "self",
+        verbose_name=_("parent"),
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="children",
+        db_index=False,
+    )
+    parent_run = models.ForeignKey(
+        "NodeRun",
+        verbose_name=_("started by node"),
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="children",
+        db_index=False,
+    )
+    # A node that is retried starts new children; those of earlier rounds stay for the record.
+    parent_round = models.PositiveIntegerField(default=0, db_default=0)
+    relation = models.CharField(
+        _("relation"), max_length=13, choices=Relation.choices, blank=True, default="",
+        db_default="",
+    )  # fmt: skip
+    item = models.PositiveIntegerField(
+        _("item"), null=True, blank=True, help_text=_("Its place in the list or the loop.")
+    )
+    depth = models.PositiveSmallIntegerField(_("depth"), default=0, db_default=0)
+    follows_parent = models.BooleanField(
+        _("follows its parent"), default=True, db_default=True,
+        help_text=_("Cancelled, paused and resumed with its parent."),
+    )  # fmt: skip
+    key = models.CharField(
+        _("key"), max_length=200, blank=True, default="", db_default="",
+        help_text=_("Whose it is, such as a tenant: keys share workers fairly."),
+    )  # fmt: skip
+    slot = models.CharField(
+        _("slot"), max_length=250, blank=True, default="", db_default="",
+        help_text=_("Executions of one slot run so many at once."),
+    )  # fmt: skip
+    slot_limit = models.PositiveIntegerField(null=True, blank=True)
+    duplicate_key = models.CharField(  # noqa: DJ001  # NULL takes no place in the index
+        _("duplicate key"), max_length=200, null=True, blank=True, default=None
     )
     # NULL, not "": the unique constraint must let any number of executions have no key.
     idempotency_key = models.CharField(  # noqa: DJ001
@@ -127,6 +184,38 @@ class Execution(models.Model):
                 name="spane_deadlines",
             ),
             models.Index(fields=["status", "-id"], name="spane_execution_by_status"),
+            models.Index(
+                fields=["parent", "id"],
+                condition=Q(parent__isnull=False),
+                name="spane_children",
+            ),
+            models.Index(
+                fields=["parent_run", "parent_round", "item"],
+                condition=Q(parent_run__isnull=False),
+                name="spane_children_of_run",
+            ),
+            models.Index(
+                fields=["parent_run"],
+                condition=Q(parent_run__isnull=False, status__in=["pending", "running", "paused"]),
+                name="spane_unfinished_children",
+            ),
+            models.Index(
+                fields=["slot", "-priority", "id"],
+                condition=Q(status="pending") & ~Q(slot=""),
+                name="spane_slot_queue",
+            ),
+            models.Index(
+                fields=["slot"],
+                condition=Q(status__in=["running", "paused"]) & ~Q(slot=""),
+                name="spane_slots_taken",
+            ),
+            models.Index(
+                fields=["workflow", "duplicate_key"],
+                condition=Q(
+                    duplicate_key__isnull=False, status__in=["pending", "running", "paused"]
+                ),
+                name="spane_duplicates",
+            ),
             models.Index(
                 fields=["finished_at"],
                 condition=Q(finished_at__isnull=False),

@@ -127,3 +127,22 @@ class LogLine(models.Model):
 
     def __str__(self) -> str:
         return self.message
+
+
+class Payload(models.Model):
+    """A large input or output that lies in the file storage, not in the database."""
+
+    execution = models.ForeignKey(
+        Execution, verbose_name=_("execution"), on_delete=models.CASCADE, related_name="payloads"
+    )
+    name = models.CharField(_("name in the storage"), max_length=250)
+    size_bytes = models.PositiveBigIntegerField(_("size"), help_text=_("Bytes of JSON."))
+    created_at = models.DateTimeField(_("created"))
+
+    class Meta:
+        verbose_name = _("payload")
+        verbose_name_plural = _("payloads")
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return self.name

@@ -62,6 +62,25 @@ class NodeRun(models.Model):
     is_held = models.BooleanField(
         _("held"), default=False, help_text=_("Its execution is paused or has not started.")
     )
+    # Rows of one lane wait in line behind each other; lanes take turns.
+    lane = models.CharField(_("lane"), max_length=250, blank=True, default="", db_default="")
+    gate = models.CharField(
+        _("gate"), max_length=250, blank=True, default="", db_default="",
+        help_text=_("The limit that it runs under."),
+    )  # fmt: skip
+    is_limited = models.BooleanField(
+        default=False, db_default=False,
+        help_text=_("Its execution runs only so many nodes at once."),
+    )  # fmt: skip
+    signal_name = models.CharField(
+        _("signal"), max_length=100, blank=True, default="", db_default="",
+        help_text=_("What it waits for."),
+    )  # fmt: skip
+    signal_key = models.CharField(max_length=200, blank=True, default="", db_default="")
+    failures_tolerated = models.PositiveIntegerField(
+        null=True, blank=True,
+        help_text=_("It goes on early once more of its children have failed."),
+    )  # fmt: skip
     attempt = models.PositiveIntegerField(_("attempt"), default=1)
     # Failures count against the retry policy, losses against MAX_LOSSES; both start afresh when
     # an operator retries the node, while the number of the attempt goes on.
@@ -103,6 +122,7 @@ class NodeRun(models.Model):
             models.Index(
                 "queue",
                 models.F("priority").desc(),
+                "lane",
                 "available_at",
                 "id",
                 condition=CLAIMABLE,
@@ -111,6 +131,28 @@ class NodeRun(models.Model):
             # By id, not by worker: the few running rows are filtered quickly, while an index that
             # piles up thousands of dead entries under one worker's id cost a fifth of throughput.
             models.Index(fields=["id"], condition=Q(status="running"), name="spane_running"),
+            models.Index(
+                fields=["gate"],
+                condition=Q(status="running") & ~Q(gate=""),
+                name="spane_gates_taken",
+            ),
+            models.Index(
+                fields=["execution"],
+                condition=Q(is_limited=True, status__in=["ready", "running"], is_held=False),
+                name="spane_limited_active",
+            ),
+            models.Index(
+                "execution",
+                models.F("priority").desc(),
+                "id",
+                condition=Q(is_limited=True, status="ready", is_held=True),
+                name="spane_limited_held",
+            ),
+            models.Index(
+                fields=["signal_name", "signal_key"],
+                condition=Q(status="waiting") & ~Q(signal_name=""),
+                name="spane_signals_awaited",
+            ),
         )
 
     def __str__(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -41,16 +43,36 @@ class Workflow(models.Model):
         return self.name
 
 
+class WorkflowVersionQuerySet(models.QuerySet["WorkflowVersion"]):
+    def whole(self) -> WorkflowVersionQuerySet:
+        """Those that are workflows, without the parts that belong to one."""
+        return self.filter(part="")
+
+
 class WorkflowVersion(models.Model):
-    """A definition as it was published.  Never changed: executions are pinned to it."""
+    """A definition.  Never changed once it is published: executions are pinned to it.
+
+    What a definition says of something that runs on its own (the body of a map or a loop, an
+    undo, what happens at the end) is a *part*: a version beside it, with its number.
+    """
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        PUBLISHED = "published", _("published")
+        ARCHIVED = "archived", _("archived")
 
     workflow = models.ForeignKey(
         Workflow, verbose_name=_("workflow"), on_delete=models.CASCADE, related_name="versions"
     )
     number = models.PositiveIntegerField(_("number"))
+    part = models.CharField(_("part"), max_length=120, blank=True, default="")
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.PUBLISHED
+    )
     definition = models.JSONField(_("definition"))
     content_hash = models.CharField(max_length=64, help_text=_("SHA-256 of the definition."))
-    published_at = models.DateTimeField(_("published"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    published_at = models.DateTimeField(_("published"), null=True, blank=True)
     published_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("published by"),
@@ -60,13 +82,18 @@ class WorkflowVersion(models.Model):
         related_name="+",
     )
 
+    objects: ClassVar[WorkflowVersionQuerySet] = WorkflowVersionQuerySet.as_manager()  # type: ignore[assignment]
+
     class Meta:
         verbose_name = _("workflow version")
         verbose_name_plural = _("workflow versions")
-        ordering = ("workflow", "-number")
+        ordering = ("workflow", "-number", "part")
         constraints = (
-            models.UniqueConstraint(fields=["workflow", "number"], name="spane_version_number"),
+            models.UniqueConstraint(
+                fields=["workflow", "number", "part"], name="spane_version_number"
+            ),
         )
 
     def __str__(self) -> str:
-        return f"{self.workflow.key} v{self.number}"
+        part = f" · {self.part}" if self.part else ""
+        return f"{self.workflow.key} v{self.number}{part}"
