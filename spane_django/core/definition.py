@@ -5,8 +5,7 @@ reading of it.  :func:`read` lists *every* fault of a document with its path.  W
 process's node types can tell (unknown types, configs that do not fit) is checked in
 `spane_django.nodes.checks`.
 
-Options of a node stand in its ``config`` or beside it (which wins): ``timeout`` (ms),
-``retries``, ``retryPolicy``, ``onFail``, ``continueOnFail``, ``join``, ``queue``, ``priority``.
+What the engine's options may be stands in `options`.
 """
 
 from __future__ import annotations
@@ -21,104 +20,10 @@ from typing import Any
 from .errors import InvalidDefinition
 from .graph import Graph
 from .json import UnstorableValue, encode
+from .options import DEFINITION_SCHEMA, NODE_OPTIONS
 from .plan import ALL, Join, JoinRule
 from .retry import DEFAULT, Retry, retry_from
 from .schema import Fault, Schema, faults_in, schema_faults
-
-NODE_OPTIONS = frozenset(
-    {
-        "timeout",
-        "retries",
-        "retryPolicy",
-        "onFail",
-        "continueOnFail",
-        "join",
-        "queue",
-        "priority",
-    }
-)
-
-_NAME = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 100,
-    "pattern": r"^[^\x00-\x1f\x7f]*$(?!\n)",
-}
-# A hundred years: longer is a mistake, and far from where instants end.
-_LONGEST_MS = 3_155_760_000_000
-_MILLISECONDS = {"type": "number", "minimum": 0, "maximum": _LONGEST_MS}
-_TIMEOUT = {"type": "number", "exclusiveMinimum": 0, "maximum": _LONGEST_MS}
-_OPTIONS: Schema = {
-    "timeout": _TIMEOUT,
-    "retries": {"type": "integer", "minimum": 0, "maximum": 99},
-    "retryPolicy": {
-        "type": "object",
-        "properties": {
-            "maxAttempts": {"type": "integer", "minimum": 1, "maximum": 100},
-            "backoff": {
-                "type": "object",
-                "properties": {
-                    "type": {"enum": ["exponential", "linear", "fixed"]},
-                    "delay": _MILLISECONDS,
-                    "maxDelay": _MILLISECONDS,
-                    "factor": {"type": "number", "minimum": 1, "maximum": 100},
-                    "jitter": {"type": "number", "minimum": 0, "maximum": 1},
-                },
-                "additionalProperties": False,
-            },
-            "retryOn": {"type": "array", "items": {"type": "string"}},
-            "giveUpOn": {"type": "array", "items": {"type": "string"}},
-            "continueOnFail": {"type": "boolean"},
-        },
-        "additionalProperties": False,
-    },
-    "onFail": {"enum": ["fail", "continue"]},
-    "continueOnFail": {"type": "boolean"},
-    "join": {
-        "anyOf": [
-            {"enum": ["all", "any", "all_done", "none_failed"]},
-            {
-                "type": "object",
-                "properties": {
-                    "rule": {"enum": [rule.value for rule in JoinRule]},
-                    "n": {"type": "integer", "minimum": 1},
-                },
-                "required": ["rule"],
-                "additionalProperties": False,
-            },
-        ]
-    },
-    "queue": _NAME,
-    "priority": {"type": "integer", "minimum": 1, "maximum": 10},
-}
-_NODE: Schema = {
-    "type": "object",
-    "properties": {
-        **_OPTIONS,
-        "id": _NAME,
-        "type": _NAME,
-        "config": {"type": "object", "properties": _OPTIONS},
-        "inputs": {"type": "array", "items": {"type": "string"}},
-        "outputs": {"type": "array", "items": {"type": "string"}},
-    },
-    "required": ["id", "type"],
-}
-DEFINITION_SCHEMA: Schema = {
-    "type": "object",
-    "properties": {
-        "id": {**_NAME, "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"},
-        "name": {"type": "string", "minLength": 1, "maxLength": 200},
-        "description": {"type": "string"},
-        "entryNodeId": {"type": "string", "minLength": 1},
-        "nodes": {"type": "array", "items": _NODE, "minItems": 1},
-        "queue": _NAME,
-        "priority": {"type": "integer", "minimum": 1, "maximum": 10},
-        "failFast": {"type": "boolean"},
-        "timeout": _TIMEOUT,
-        "inputSchema": {"type": ["object", "boolean"]},
-    },
-    "required": ["id", "name", "entryNodeId", "nodes"],
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from spane_django import Backoff, Context, InvalidDefinition, Node, Retry, Step, Workflow
 from spane_django.authoring.options import node_fields
-from spane_django.core.definition import NODE_OPTIONS, Limits, NodeDefinition, read
+from spane_django.core.definition import Limits, NodeDefinition, read
+from spane_django.core.options import NODE_OPTIONS
 from spane_django.core.retry import retry_from
 
 SEED: dict[str, Any] = {

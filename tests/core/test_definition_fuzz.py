@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spane_django.core.definition import NODE_OPTIONS, Limits, read
+from spane_django.core.definition import Limits, read
+from spane_django.core.options import NODE_OPTIONS
 
 IDS = st.sampled_from(["a", "b", "c", "ghost", ""])
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | IDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from spane_django.core.definition import DEFINITION_SCHEMA
+from spane_django.core.options import DEFINITION_SCHEMA
 from spane_django.nodes.base import registry
 
 Case = Mapping[str, Any]
