@@ -6,9 +6,10 @@ retry policy may try again; a *returned* failure is final at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from .json import Json
 
@@ -55,18 +56,96 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Delay:
-    """Run this node again at ``until``, with ``checkpoint`` in hand; no worker is held meanwhile.
+class Wait:
+    """Run this node again when its time has come or what it waits for has happened.
 
-    It is no failure and uses up no attempt.
+    No worker is held meanwhile.  The node starts from its beginning, with ``checkpoint`` in hand
+    as ``ctx.checkpoint``.
 
     Attributes:
-        until: An aware instant; one in the past means as soon as possible.
-        checkpoint: JSON that the next run finds as ``ctx.checkpoint``.
+        until: The latest instant; None: there is none.
+        checkpoint: JSON that the next run finds.
     """
 
-    until: datetime
+    until: datetime | None = None
     checkpoint: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delay(Wait):
+    """Run this node again at ``until``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """An execution that a node starts and waits for.
+
+    Attributes:
+        workflow: The workflow's id; "": ``part`` is of the node's own workflow.
+        part: The inline body to be run, by the name that the version knows it by.
+        item: Its place in the list or the loop.
+        follows_parent: Whether it is cancelled, paused and resumed with its parent.
+    """
+
+    workflow: str = ""
+    part: str = ""
+    input: Json = None
+    item: int = 0
+    follows_parent: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartChildren(Wait):
+    """Start executions, and run this node again when all of them have ended.
+
+    Attributes:
+        parallelism: So many of them run at once; None: all.
+        failures_tolerated: The node goes on early once more have failed; None: never early.
+    """
+
+    children: Sequence[Child] = ()
+    parallelism: int | None = None
+    failures_tolerated: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitFor(Wait):
+    """Run this node again when a signal arrives, which it finds as ``ctx.signal``.
+
+    Attributes:
+        key: Which of the signals of this name; None: one that is sent to this execution.
+    """
+
+    signal: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskApproval(Wait):
+    """Ask people, and run this node again when they have decided: see ``ctx.approval``.
+
+    Attributes:
+        title: The question, in one line.
+        form: A JSON Schema of what must be filled in with an approval; None: nothing.
+        users: Names of users who may decide.
+        groups: Names of groups whose members may.
+        permission: ``app_label.codename`` of those who may.  With none of the three, nobody but
+            a superuser may.
+        quorum: So many must approve; one rejection rejects.
+        allows_starter: Whether who started the execution may decide.
+        escalation: Whom to ask when ``until`` has come: ``users``, ``groups``, ``permission``
+            and ``seconds``, the time that they have; None: the node goes on undecided.
+    """
+
+    title: str
+    description: str = ""
+    form: Mapping[str, Any] | None = None
+    users: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    permission: str = ""
+    quorum: int = 1
+    allows_starter: bool = False
+    escalation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +158,7 @@ class Returned:
     """The worker gives the node back unstarted; nothing has happened to it."""
 
 
-Answer = Result | Failure | Delay
+Answer = Result | Failure | Wait
 Outcome = Answer | Lost | Returned
 
 

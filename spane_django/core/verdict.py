@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from .json import Json
-from .outcome import Delay, Failure, Lost, Outcome, Result, Returned
+from .outcome import Failure, Lost, Outcome, Result, Returned, Wait
 from .retry import DEFAULT, Retry
 from .statuses import NodeEvent
 
@@ -50,8 +50,9 @@ class Verdict:
         failure: Why the attempt did not succeed; None if it did.
         data: What a completed node hands on.
         next_nodes: The children that a completed node chose; None: all.
-        available_at: When it may run again; None keeps its place in the queue.
-        checkpoint: What a deferred node finds when it goes on.
+        available_at: When it may run again; None keeps its place in the queue, or waits until
+            something happens.
+        wait: What a deferred node waits for.
         is_lost: Whether the attempt ended with its worker.
     """
 
@@ -61,7 +62,7 @@ class Verdict:
     data: Json = None
     next_nodes: list[str] | None = None
     available_at: datetime | None = None
-    checkpoint: Json = None
+    wait: Wait | None = None
     is_lost: bool = False
 
 
@@ -79,9 +80,9 @@ def judge(
             return Verdict(
                 event=NodeEvent.COMPLETED, budget=budget, data=data, next_nodes=next_nodes
             )
-        case Delay(until=until, checkpoint=checkpoint):
+        case Wait(until=until):
             return Verdict(
-                event=NodeEvent.DEFERRED, budget=budget, available_at=until, checkpoint=checkpoint
+                event=NodeEvent.DEFERRED, budget=budget, available_at=until, wait=outcome
             )
         case Returned():
             return Verdict(event=NodeEvent.RETURNED, budget=budget)

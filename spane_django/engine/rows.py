@@ -26,6 +26,9 @@ class ExecutionRow:
     failed_nodes: int
     priority: int
     finished_at: datetime | None = None
+    parent_run_id: int | None = None
+    slot: str = ""
+    depth: int = 0
 
 
 @dataclass(slots=True)
@@ -45,6 +48,16 @@ class NewExecution:
     deadline_at: datetime | None = None
     replay_of_id: UUID | None = None
     idempotency_key: str | None = None
+    duplicate_key: str | None = None
+    slot: str = ""
+    slot_limit: int | None = None
+    parent_id: UUID | None = None
+    parent_run_id: int | None = None
+    parent_round: int = 0
+    relation: str = ""
+    item: int | None = None
+    depth: int = 0
+    follows_parent: bool = True
 
 
 @dataclass(slots=True)
@@ -59,6 +72,7 @@ class RunRow:
     priority: int
     available_at: datetime
     is_held: bool = False
+    is_limited: bool = False
     open_edges: int = 0
     live_edges: int = 0
     broken_edges: int = 0
@@ -93,6 +107,9 @@ class AmendedRow:
     checkpoint: str | None = None
     error_type: str = ""
     error_message: str = ""
+    signal_name: str = ""
+    signal_key: str = ""
+    failures_tolerated: int | None = None
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from django.db import connections
 
 from ..conf import settings
 from ..core.json import UnstorableValue, encode, printable
-from ..core.outcome import Delay, Failure, Outcome, Permanent, Result
+from ..core.outcome import Delay, Failure, Outcome, Permanent, Result, Wait
 from ..nodes.base import Context, Node, registry
 from ..nodes.checks import config_faults
 from .claim import Claim
@@ -178,8 +178,8 @@ def _accept(answer: Any) -> tuple[Outcome, str]:
     if isinstance(answer, Failure):
         return _storable(answer), "null"
     try:
-        if isinstance(answer, Delay):
-            return _checked_delay(answer), "null"
+        if isinstance(answer, Wait):
+            return _checked_wait(answer), "null"
         result = answer if isinstance(answer, Result) else Result(answer)
         return _checked_result(result), encode(result.data, limit_bytes=settings.MAX_PAYLOAD_BYTES)
     except UnstorableValue as error:
@@ -199,14 +199,16 @@ def _storable(failure: Failure) -> Failure:
     )
 
 
-def _checked_delay(delay: Delay) -> Delay:
-    encode(delay.checkpoint, limit_bytes=settings.MAX_PAYLOAD_BYTES)
-    if not isinstance(delay.until, datetime) or delay.until.tzinfo is None:
-        raise UnstorableValue("Delay.until must be an aware datetime")
+def _checked_wait(wait: Wait) -> Wait:
+    encode(wait.checkpoint, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+    if wait.until is None and not isinstance(wait, Delay):
+        return wait
+    if not isinstance(wait.until, datetime) or wait.until.tzinfo is None:
+        raise UnstorableValue(f"{type(wait).__name__}.until must be an aware datetime")
     try:
-        return replace(delay, until=delay.until.astimezone(UTC))
+        return replace(wait, until=wait.until.astimezone(UTC))
     except OverflowError:
-        raise UnstorableValue("Delay.until lies outside of the calendar") from None
+        raise UnstorableValue(f"{type(wait).__name__}.until lies outside of the calendar") from None
 
 
 def _checked_result(result: Result) -> Result:

@@ -166,7 +166,7 @@ def _amended_row(item: Judged) -> AmendedRow:
 def _kept_checkpoint(item: Judged) -> str | None:
     """Return what the next run of the node finds: a retry goes on where the last delay left."""
     verdict = item.verdict
-    given = verdict.checkpoint if verdict.event is NodeEvent.DEFERRED else item.claim.checkpoint
+    given = verdict.wait.checkpoint if verdict.wait is not None else item.claim.checkpoint
     return None if given is None else encode(given)
 
 

@@ -434,6 +434,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='noderun',
+            index=models.Index(condition=models.Q(('failures_tolerated__isnull', False), ('status', 'waiting')), fields=['id'], name='spane_waits_for_children'),
+        ),
+        migrations.AddIndex(
+            model_name='noderun',
             index=models.Index(condition=models.Q(('status', 'waiting'), models.Q(('signal_name', ''), _negated=True)), fields=['signal_name', 'signal_key'], name='spane_signals_awaited'),
         ),
         migrations.AddConstraint(

@@ -149,6 +149,11 @@ class NodeRun(models.Model):
                 name="spane_limited_held",
             ),
             models.Index(
+                fields=["id"],
+                condition=Q(status="waiting", failures_tolerated__isnull=False),
+                name="spane_waits_for_children",
+            ),
+            models.Index(
                 fields=["signal_name", "signal_key"],
                 condition=Q(status="waiting") & ~Q(signal_name=""),
                 name="spane_signals_awaited",

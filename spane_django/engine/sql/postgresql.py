@@ -31,7 +31,8 @@ from ..rows import (
 
 # NO KEY: inserting rows that refer to an execution must not wait for its lock.
 LOCK = """
-SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at
+SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at, parent_run_id,
+       slot, depth
 FROM spane_django_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -52,15 +53,17 @@ RETURNING d.id, d.token
 AMEND = """
 UPDATE spane_django_noderun n
 SET status = d.status, attempt = d.attempt, failures = d.failures, losses = d.losses,
-    available_at = COALESCE(d.available_at, n.available_at), started_at = d.started_at,
-    finished_at = d.finished_at, checkpoint = d.checkpoint::jsonb, error_type = d.error_type,
-    error_message = d.error_message, claim_token = NULL,
+    available_at = CASE WHEN d.status = 'waiting' THEN d.available_at
+                        ELSE COALESCE(d.available_at, n.available_at) END,
+    started_at = d.started_at, finished_at = d.finished_at, checkpoint = d.checkpoint::jsonb,
+    error_type = d.error_type, error_message = d.error_message, signal_name = d.signal_name,
+    signal_key = d.signal_key, failures_tolerated = d.failures_tolerated, claim_token = NULL,
     is_held = (e.status = 'paused' AND d.status IN ('ready', 'waiting'))
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[],
             %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[],
-            %s::text[])
+            %s::text[], %s::text[], %s::text[], %s::int[])
      AS d (id, token, status, attempt, failures, losses, available_at, started_at, finished_at,
-           checkpoint, error_type, error_message),
+           checkpoint, error_type, error_message, signal_name, signal_key, failures_tolerated),
      spane_django_execution e
 WHERE n.id = d.id AND n.claim_token = d.token AND e.id = n.execution_id
 RETURNING d.id, d.token
@@ -77,10 +80,12 @@ PUT = """
 WITH put AS (
     INSERT INTO spane_django_noderun AS n
         (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
-         open_edges, live_edges, broken_edges, reason, worker_id, claim_token, created_at,
-         started_at, finished_at, attempt, failures, losses, error_type, error_message)
+         is_limited, open_edges, live_edges, broken_edges, reason, worker_id, claim_token,
+         created_at, started_at, finished_at, attempt, failures, losses, error_type,
+         error_message)
     SELECT d.execution_id, d.node_id, d.node_type, d.status, d.queue, d.priority,
-           d.available_at, d.is_held, d.open_edges, d.live_edges, d.broken_edges, d.reason,
+           d.available_at, d.is_held, d.is_limited, d.open_edges, d.live_edges,
+           d.broken_edges, d.reason,
            CASE WHEN d.status = 'running' THEN %s::uuid END,
            CASE WHEN d.status = 'running' THEN %s::uuid END,
            %s::timestamptz,
@@ -88,9 +93,10 @@ WITH put AS (
            CASE WHEN d.status IN ('skipped', 'cancelled') THEN %s::timestamptz END,
            1, 0, 0, '', ''
     FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[],
-                %s::timestamptz[], %s::bool[], %s::int[], %s::int[], %s::int[], %s::text[])
+                %s::timestamptz[], %s::bool[], %s::bool[], %s::int[], %s::int[], %s::int[],
+                %s::text[])
          AS d (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
-               open_edges, live_edges, broken_edges, reason)
+               is_limited, open_edges, live_edges, broken_edges, reason)
     ON CONFLICT (execution_id, node_id) DO UPDATE
     SET status = excluded.status, available_at = excluded.available_at,
         is_held = excluded.is_held, open_edges = excluded.open_edges,
@@ -140,16 +146,22 @@ FROM taken ORDER BY priority DESC, available_at, id
 INSERT_EXECUTIONS = """
 INSERT INTO spane_django_execution
     (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
-     started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, started_at,
-     failed_nodes, reason)
+     started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key, slot,
+     slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth, follows_parent,
+     started_at, failed_nodes, reason)
 SELECT d.id, d.workflow_id, d.version_id, d.status, d.input::jsonb, d.priority, d.active_nodes,
        d.created_at, d.started_by_id, d.start_at, d.deadline_at, d.replay_of_id,
-       d.idempotency_key, CASE WHEN d.status = 'running' THEN d.created_at END, 0, ''
+       d.idempotency_key, d.duplicate_key, d.slot, d.slot_limit, d.parent_id, d.parent_run_id,
+       d.parent_round, d.relation, d.item, d.depth, d.follows_parent,
+       CASE WHEN d.status = 'running' THEN d.created_at END, 0, ''
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::smallint[],
             %s::int[], %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
-            %s::uuid[], %s::text[])
+            %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::uuid[], %s::bigint[],
+            %s::int[], %s::text[], %s::int[], %s::smallint[], %s::bool[])
      AS d (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
-           started_by_id, start_at, deadline_at, replay_of_id, idempotency_key)
+           started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key,
+           slot, slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth,
+           follows_parent)
 """
 
 PARENTS = """
@@ -184,6 +196,7 @@ class PostgreSQL:
         names = (
             "id", "token", "status", "attempt", "failures", "losses", "available_at",
             "started_at", "finished_at", "checkpoint", "error_type", "error_message",
+            "signal_name", "signal_key", "failures_tolerated",
         )  # fmt: skip
         return {(row[0], row[1]) for row in self._rows(AMEND, _columns(rows, names))}
 
@@ -196,7 +209,8 @@ class PostgreSQL:
     ) -> dict[Key, int]:
         names = (
             "execution_id", "node_id", "node_type", "status", "queue", "priority",
-            "available_at", "is_held", "open_edges", "live_edges", "broken_edges", "reason",
+            "available_at", "is_held", "is_limited", "open_edges", "live_edges",
+            "broken_edges", "reason",
         )  # fmt: skip
         parameters = [worker_id, token, now, now, now, *_columns(rows, names)]
         return {(row[1], row[2]): row[0] for row in self._rows(PUT, parameters)}
@@ -215,7 +229,8 @@ class PostgreSQL:
         names = (
             "id", "workflow_id", "version_id", "status", "input", "priority", "active_nodes",
             "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id",
-            "idempotency_key",
+            "idempotency_key", "duplicate_key", "slot", "slot_limit", "parent_id",
+            "parent_run_id", "parent_round", "relation", "item", "depth", "follows_parent",
         )  # fmt: skip
         self._execute(INSERT_EXECUTIONS, _columns(rows, names))
 

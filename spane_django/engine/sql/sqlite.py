@@ -27,7 +27,8 @@ from ..rows import (
 )
 
 LOCK = """
-SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at
+SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at, parent_run_id,
+       slot, depth
 FROM spane_django_execution WHERE id = ?
 """
 
@@ -41,12 +42,13 @@ WHERE id = ? AND claim_token = ? AND status = 'running'
 AMEND = """
 UPDATE spane_django_noderun
 SET status = ?1, attempt = ?2, failures = ?3, losses = ?4,
-    available_at = COALESCE(?5, available_at), started_at = ?6, finished_at = ?7,
-    checkpoint = ?8, error_type = ?9, error_message = ?10, claim_token = NULL,
+    available_at = CASE WHEN ?1 = 'waiting' THEN ?5 ELSE COALESCE(?5, available_at) END,
+    signal_name = ?11, signal_key = ?12, failures_tolerated = ?13, started_at = ?6,
+    finished_at = ?7, checkpoint = ?8, error_type = ?9, error_message = ?10, claim_token = NULL,
     is_held = ?1 IN ('ready', 'waiting') AND (
         SELECT e.status = 'paused' FROM spane_django_execution e
         WHERE e.id = spane_django_noderun.execution_id)
-WHERE id = ?11 AND claim_token = ?12 AND status = 'running'
+WHERE id = ?14 AND claim_token = ?15 AND status = 'running'
 """
 
 ARRIVALS = """
@@ -57,9 +59,9 @@ FROM spane_django_noderun WHERE execution_id = ? AND node_id = ?
 PUT = """
 INSERT INTO spane_django_noderun
     (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
-     open_edges, live_edges, broken_edges, reason, worker_id, claim_token, created_at,
+     is_limited, open_edges, live_edges, broken_edges, reason, worker_id, claim_token, created_at,
      started_at, finished_at, attempt, failures, losses, error_type, error_message)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '')
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '')
 ON CONFLICT (execution_id, node_id) DO UPDATE
 SET status = excluded.status, available_at = excluded.available_at, is_held = excluded.is_held,
     open_edges = excluded.open_edges, live_edges = excluded.live_edges,
@@ -90,13 +92,16 @@ WHERE n.worker_id = ? AND n.claim_token = ? AND n.status = 'running'
 ORDER BY n.priority DESC, n.available_at, n.id
 """
 
-INSERT_EXECUTION = """
-INSERT INTO spane_django_execution
-    (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
-     started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, started_at,
-     failed_nodes, reason)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')
-"""
+INSERTED = (
+    "id", "workflow_id", "version_id", "status", "input", "priority", "active_nodes",
+    "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id", "idempotency_key",
+    "duplicate_key", "slot", "slot_limit", "parent_id", "parent_run_id", "parent_round",
+    "relation", "item", "depth", "follows_parent",
+)  # fmt: skip
+INSERT_EXECUTION = f"""
+INSERT INTO spane_django_execution ({", ".join(INSERTED)}, started_at, failed_nodes, reason)
+VALUES ({", ".join("?" * len(INSERTED))}, ?, 0, '')
+"""  # noqa: S608  # names of columns, written above
 
 PARENT = """
 SELECT execution_id, node_id, status, output, next_nodes, error_message
@@ -126,7 +131,8 @@ class SQLite:
     def amend(self, rows: Sequence[AmendedRow]) -> set[Proof]:
         names = (
             "status", "attempt", "failures", "losses", "available_at", "started_at",
-            "finished_at", "checkpoint", "error_type", "error_message", "id", "token",
+            "finished_at", "checkpoint", "error_type", "error_message", "signal_name",
+            "signal_key", "failures_tolerated", "id", "token",
         )  # fmt: skip
         return self._taken(AMEND, rows, names)
 
@@ -142,8 +148,8 @@ class SQLite:
             is_running = row.status is NodeStatus.RUNNING
             parameters = [
                 row.execution_id, row.node_id, row.node_type, row.status, row.queue,
-                row.priority, row.available_at, row.is_held, row.open_edges, row.live_edges,
-                row.broken_edges, row.reason, worker_id if is_running else None,
+                row.priority, row.available_at, row.is_held, row.is_limited, row.open_edges,
+                row.live_edges, row.broken_edges, row.reason, worker_id if is_running else None,
                 token if is_running else None, now, now if is_running else None,
                 now if row.status.is_final else None,
             ]  # fmt: skip
@@ -168,12 +174,8 @@ class SQLite:
     def insert_executions(self, rows: Sequence[NewExecution]) -> None:
         for row in rows:
             started_at = row.created_at if row.status is ExecutionStatus.RUNNING else None
-            values = [
-                row.id, row.workflow_id, row.version_id, row.status, row.input, row.priority,
-                row.active_nodes, row.created_at, row.started_by_id, row.start_at,
-                row.deadline_at, row.replay_of_id, row.idempotency_key, started_at,
-            ]  # fmt: skip
-            self._execute(INSERT_EXECUTION, values)
+            values = [getattr(row, name) for name in INSERTED]
+            self._execute(INSERT_EXECUTION, [*values, started_at])
 
     def parents(self, keys: Collection[Key]) -> list[ParentRow]:
         found = (self._row(PARENT, key) for key in keys)
@@ -203,7 +205,7 @@ class SQLite:
 
 
 def _execution(row: Any) -> ExecutionRow:
-    key, status, version_id, active_nodes, failed_nodes, priority, finished_at = row
+    key, status, version_id, active_nodes, failed_nodes, priority, finished_at, *rest = row
     return ExecutionRow(
         id=UUID(key),
         status=ExecutionStatus(status),
@@ -212,6 +214,9 @@ def _execution(row: Any) -> ExecutionRow:
         failed_nodes=failed_nodes,
         priority=priority,
         finished_at=_instant(finished_at),
+        parent_run_id=rest[0],
+        slot=rest[1],
+        depth=rest[2],
     )
 
 
