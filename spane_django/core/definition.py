@@ -139,6 +139,22 @@ class Definition:
         return None if given is None else timedelta(milliseconds=given)
 
     @property
+    def max_concurrency(self) -> int | None:
+        """How many nodes of one execution may run at once; None: any number."""
+        return self.raw.get("maxConcurrency")
+
+    @property
+    def error_handler(self) -> str | None:
+        """The workflow that is started when an execution has failed."""
+        given = self.raw.get("onError")
+        return None if given is None else str(given["workflowId"])
+
+    @property
+    def has_undo(self) -> bool:
+        """Whether some node names what undoes it."""
+        return any("undo" in node.raw for node in self.nodes.values())
+
+    @property
     def input_schema(self) -> Schema | None:
         return self.raw.get("inputSchema")
 

@@ -2,14 +2,14 @@
 
 Each is a pure change of rows that needs no worker: it takes effect the moment it commits.
 What cannot happen to an execution (pausing one that has ended) raises `IllegalTransition` and
-changes nothing.
+changes nothing.  What has happened is audited.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from ..core.errors import SpaneError
@@ -21,20 +21,26 @@ from ..core.statuses import (
 )
 from ..models import Execution, NodeRun
 from ..models.node_run import NodeRunQuerySet
+from .audit import record
 from .db import atomic
 from .notify import notify_ended
 from .progress import cancel_unstarted
+from .release import let_in, release_roots
 from .rows import ExecutionRow
-from .start import release_roots
 from .versions import prepared
 from .wake import wake_on_commit
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
 
 
 class UnknownExecution(SpaneError):
     """There is no such execution."""
 
 
-def pause(execution_id: UUID, *, now: datetime, reason: str = "") -> Execution:
+def pause(
+    execution_id: UUID, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+) -> Execution:
     """Let nothing new start.  Nodes in flight finish and are recorded; timers keep running.
 
     Locks:
@@ -49,7 +55,9 @@ def pause(execution_id: UUID, *, now: datetime, reason: str = "") -> Execution:
     return execution
 
 
-def resume(execution_id: UUID, *, now: datetime, reason: str = "") -> Execution:
+def resume(
+    execution_id: UUID, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+) -> Execution:
     """Let a paused execution go on; timers that came due meanwhile fire now.
 
     Locks:
@@ -67,11 +75,14 @@ def resume(execution_id: UUID, *, now: datetime, reason: str = "") -> Execution:
             _start_late(execution, now=now)
         runs = _claimable(execution)
         wake_on_commit(runs.filter(available_at__lte=now).values_list("queue", flat=True))
-        runs.update(is_held=False)
+        runs.exclude(is_limited=True, status=NodeStatus.READY).update(is_held=False)
+        let_in_again(execution)
     return execution
 
 
-def cancel(execution_id: UUID, *, now: datetime, reason: str = "") -> Execution:
+def cancel(
+    execution_id: UUID, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+) -> Execution:
     """End an execution at once, worker or not.
 
     What has not started never will; results of nodes in flight are refused when they arrive,
@@ -153,6 +164,13 @@ def _move(execution: Execution, event: ExecutionEvent, *, reason: str) -> Execut
     execution.reason = reason
     execution.save(update_fields=["status", "reason"])
     return execution
+
+
+def let_in_again(execution: Execution) -> None:
+    """Fill the places of a locked execution that limits its nodes and has been changed."""
+    most = prepared(execution.version_id).max_concurrency
+    if most is not None and execution.status == ExecutionStatus.RUNNING:
+        let_in(execution.pk, most)
 
 
 def _start_late(execution: Execution, *, now: datetime) -> None:

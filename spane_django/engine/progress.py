@@ -6,7 +6,7 @@ decisions into rows, keeps the executions' counts and ends those that have nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -22,9 +22,9 @@ from ..core.statuses import (
 )
 from ..models import NodeRun
 from .claim import Claim, Want
+from .release import let_in, run_row
 from .rows import ExecutionRow, Key, RunRow
 from .sql import statements
-from .start import run_row
 from .versions import PreparedVersion, prepared
 
 EndedNodes = Mapping[UUID, Sequence[Ended]]
@@ -77,7 +77,18 @@ def follow(
     _put(rows, executions, steps, now=now, want=want)
     if changed:
         statements().update_executions(changed)
+    steps.left |= _let_in(executions[key] for key in ended)
     return steps
+
+
+def _let_in(rows: Iterable[ExecutionRow]) -> set[str]:
+    """Fill the places that have become free in executions that limit their nodes."""
+    queues: set[str] = set()
+    for row in rows:
+        most = prepared(row.version_id).max_concurrency
+        if most is not None and row.status is ExecutionStatus.RUNNING:
+            queues |= let_in(row.id, most)
+    return queues
 
 
 def cancel_unstarted(
@@ -153,7 +164,7 @@ def _run_rows(
         for node_id in node_ids:
             run = run_row(version, row.id, node_id, priority=row.priority, now=now, status=status)
             run.reason = reason
-            run.is_held = is_paused and status is NodeStatus.READY
+            run.is_held |= is_paused and status is NodeStatus.READY
             if arrivals := progress.waiting.get(node_id):
                 run.open_edges = arrivals.open
                 run.live_edges = arrivals.live

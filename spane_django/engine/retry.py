@@ -23,7 +23,7 @@ from ..core.statuses import (
     after_node,
 )
 from ..models import DeadLetter, Execution, NodeRun
-from .control import UnknownExecution, locked
+from .control import UnknownExecution, let_in_again, locked
 from .db import atomic
 from .start import StartOptions, start_version
 from .versions import prepared
@@ -148,6 +148,7 @@ def rerun(
         _reopen(execution, released=len(ready), was_failed=was_failed)
         for letter in execution.dead_letters.filter(node_id=node_id, resolved_at=None):
             _resolve(letter, DeadLetter.Resolution.RETRIED, now=now, by=by)
+        let_in_again(execution)
         wake_on_commit(released.queue for released in ready)
 
 
@@ -155,7 +156,7 @@ def _make_ready(run: NodeRun, execution: Execution, *, now: datetime) -> None:
     status = NodeStatus(run.status)
     event = NodeEvent.RELEASED if status is NodeStatus.PENDING else NodeEvent.RERUN
     run.status = after_node(status, event).value
-    run.is_held = execution.status == ExecutionStatus.PAUSED
+    run.is_held = run.is_limited or execution.status == ExecutionStatus.PAUSED
     run.attempt += run.started_at is not None
     run.failures = run.losses = 0
     run.available_at, run.finished_at, run.checkpoint = now, None, None

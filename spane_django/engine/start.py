@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db import IntegrityError
 
@@ -20,13 +20,13 @@ from ..core.errors import InvalidInput, SpaneError
 from ..core.ids import uuid7
 from ..core.json import Json, UnstorableValue, decode, encode
 from ..core.schema import Fault, faults_in
-from ..core.statuses import ExecutionEvent, ExecutionStatus, NodeStatus, after_execution
+from ..core.statuses import ExecutionEvent, ExecutionStatus, after_execution
 from ..models import Execution, Workflow
 from .db import alias, atomic, connection
-from .rows import ExecutionRow, NewExecution, RunRow
+from .release import release_roots
+from .rows import ExecutionRow, NewExecution
 from .sql import statements
 from .versions import PreparedVersion, prepared
-from .wake import wake_on_commit
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -132,23 +132,6 @@ def current_version(workflow: str) -> PreparedVersion:
     return prepared(row[0])
 
 
-def release_roots(
-    version: PreparedVersion, executions: Iterable[tuple[UUID, int]], *, now: datetime
-) -> None:
-    """Make the root nodes of started executions ready and wake their queues.
-
-    Args:
-        executions: Ids with their priorities.
-    """
-    rows = [
-        run_row(version, execution_id, node_id, priority=priority, now=now)
-        for execution_id, priority in executions
-        for node_id in version.graph.roots
-    ]
-    statements().put(rows, worker_id=None, token=uuid4(), now=now)
-    wake_on_commit(row.queue for row in rows)
-
-
 def promote(*, now: datetime) -> int:
     """Start the executions whose delayed start is due; return how many.
 
@@ -167,28 +150,6 @@ def promote(*, now: datetime) -> int:
         statements().update_executions(list(rows))
         Execution.objects.filter(id__in=ids).update(started_at=now)
     return len(ids)
-
-
-def run_row(
-    version: PreparedVersion,
-    execution_id: UUID,
-    node_id: str,
-    *,
-    priority: int,
-    now: datetime,
-    status: NodeStatus = NodeStatus.READY,
-) -> RunRow:
-    """Return a new run of a node, as its definition wants it."""
-    node = version.nodes[node_id]
-    return RunRow(
-        execution_id=execution_id,
-        node_id=node_id,
-        node_type=node.type,
-        status=status,
-        queue=node.queue,
-        priority=node.priority or priority,
-        available_at=now,
-    )
 
 
 def _promote(row: ExecutionRow, *, now: datetime) -> None:

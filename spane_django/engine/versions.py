@@ -47,6 +47,8 @@ class PreparedVersion:
     graph: Graph
     joins: dict[str, Join]
     nodes: dict[str, PreparedNode]
+    part: str = ""
+    max_concurrency: int | None = None
 
 
 @lru_cache(maxsize=512)
@@ -63,7 +65,23 @@ def prepared(version_id: int) -> PreparedVersion:
         graph=definition.graph,
         joins=definition.joins,
         nodes={node.id: _prepare(definition, node) for node in definition.nodes.values()},
+        part=version.part,
+        max_concurrency=definition.max_concurrency,
     )
+
+
+@lru_cache(maxsize=2_048)
+def part_of(version_id: int, part: str) -> PreparedVersion:
+    """Return a part of a version, or another part of the version that a part belongs to.
+
+    Raises:
+        WorkflowVersion.DoesNotExist: it has no such part.
+    """
+    whole = prepared(version_id)
+    parts = WorkflowVersion.objects.filter(
+        workflow_id=whole.workflow_id, number=whole.number, part=part
+    )
+    return prepared(parts.values_list("id", flat=True).get())
 
 
 def _prepare(definition: Definition, node: NodeDefinition) -> PreparedNode:
@@ -87,3 +105,4 @@ def _prepare(definition: Definition, node: NodeDefinition) -> PreparedNode:
 def _forget(*, setting: str, **_: object) -> None:
     if setting == "SPANE":
         prepared.cache_clear()
+        part_of.cache_clear()

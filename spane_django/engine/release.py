@@ -1,0 +1,84 @@
+"""Releasing: nodes that may run become rows that workers claim.
+
+An execution with a `maxConcurrency` lets in only so many of its nodes at once: its rows are born
+held, and :func:`let_in` lets them go as others end, under the execution's lock.  A node that
+waits takes no place; one that wakes from a wait goes on at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from ..core.statuses import NodeStatus
+from ..models import NodeRun
+from .rows import RunRow
+from .sql import statements
+from .versions import PreparedVersion
+from .wake import wake_on_commit
+
+
+def run_row(
+    version: PreparedVersion,
+    execution_id: UUID,
+    node_id: str,
+    *,
+    priority: int,
+    now: datetime,
+    status: NodeStatus = NodeStatus.READY,
+) -> RunRow:
+    """Return a new run of a node, as its definition wants it."""
+    node = version.nodes[node_id]
+    is_limited = version.max_concurrency is not None
+    return RunRow(
+        execution_id=execution_id,
+        node_id=node_id,
+        node_type=node.type,
+        status=status,
+        queue=node.queue,
+        priority=node.priority or priority,
+        available_at=now,
+        is_limited=is_limited,
+        is_held=is_limited and status is NodeStatus.READY,
+    )
+
+
+def release_roots(
+    version: PreparedVersion, executions: Iterable[tuple[UUID, int]], *, now: datetime
+) -> None:
+    """Make the root nodes of started executions ready and wake their queues.
+
+    Args:
+        executions: Ids with their priorities.
+    """
+    started = list(executions)
+    rows = [
+        run_row(version, execution_id, node_id, priority=priority, now=now)
+        for execution_id, priority in started
+        for node_id in version.graph.roots
+    ]
+    statements().put(rows, worker_id=None, token=uuid4(), now=now)
+    if version.max_concurrency is not None:
+        for execution_id, _ in started:
+            let_in(execution_id, version.max_concurrency)
+    wake_on_commit(row.queue for row in rows)
+
+
+def let_in(execution_id: UUID, most: int) -> set[str]:
+    """Let go of as many held nodes as the execution has places for; return their queues.
+
+    Args:
+        most: How many nodes of it may be ready or running at once.
+
+    Locks:
+        None of its own: the caller holds the execution's.
+    """
+    runs = NodeRun.objects.filter(execution_id=execution_id, is_limited=True)
+    active = runs.filter(status__in=(NodeStatus.READY, NodeStatus.RUNNING), is_held=False)
+    held = runs.filter(status=NodeStatus.READY, is_held=True).order_by("-priority", "id")
+    room = most - active.count()
+    chosen = list(held.values_list("id", "queue")[:room]) if room > 0 else []
+    if chosen:
+        NodeRun.objects.filter(id__in=[key for key, _ in chosen]).update(is_held=False)
+    return {queue for _, queue in chosen}
