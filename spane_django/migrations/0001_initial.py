@@ -136,6 +136,8 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
                 ('deadline_at', models.DateTimeField(blank=True, null=True, verbose_name='deadline')),
                 ('finished_at', models.DateTimeField(blank=True, null=True, verbose_name='finished')),
+                ('clear_due_at', models.DateTimeField(blank=True, null=True, verbose_name='data kept until')),
+                ('cleared_at', models.DateTimeField(blank=True, help_text='Since when its input and outputs are gone, as its workflow wants it.', null=True, verbose_name='data cleared')),
                 ('parent', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='spane_django.execution', verbose_name='parent')),
                 ('replay_of', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='replays', to='spane_django.execution', verbose_name='replay of')),
                 ('started_by', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='started by')),
@@ -511,6 +513,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='execution',
             index=models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['finished_at'], name='spane_execution_finished'),
+        ),
+        migrations.AddIndex(
+            model_name='execution',
+            index=models.Index(condition=models.Q(('clear_due_at__isnull', False)), fields=['clear_due_at'], name='spane_execution_clear_due'),
         ),
         migrations.AddConstraint(
             model_name='execution',

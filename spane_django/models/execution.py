@@ -152,6 +152,12 @@ class Execution(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     deadline_at = models.DateTimeField(_("deadline"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    # Of workflows that keep no data of what has ended; see `engine.clear`.
+    clear_due_at = models.DateTimeField(_("data kept until"), null=True, blank=True)
+    cleared_at = models.DateTimeField(
+        _("data cleared"), null=True, blank=True,
+        help_text=_("Since when its input and outputs are gone, as its workflow wants it."),
+    )  # fmt: skip
 
     objects: ClassVar[ExecutionQuerySet] = ExecutionQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -220,6 +226,11 @@ class Execution(models.Model):
                 fields=["finished_at"],
                 condition=Q(finished_at__isnull=False),
                 name="spane_execution_finished",
+            ),
+            models.Index(
+                fields=["clear_due_at"],
+                condition=Q(clear_due_at__isnull=False),
+                name="spane_execution_clear_due",
             ),
         )
         permissions = (
