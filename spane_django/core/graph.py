@@ -54,6 +54,22 @@ class Graph:
         """Return everything that a path leads to from ``node``, itself left out."""
         return self.reachable([node]) - {node}
 
+    def exclusive_ancestors(self, node: str) -> set[str]:
+        """Return the ancestors of ``node`` that lead to it and nowhere else.
+
+        Of each of them every child is ``node`` or another one of them.
+        """
+        found: set[str] = set()
+        elsewhere: dict[str, int] = {}
+        queue = deque([node])
+        while queue:
+            for parent in self.parents[queue.popleft()]:
+                elsewhere[parent] = elsewhere.get(parent, len(self.children[parent])) - 1
+                if not elsewhere[parent]:
+                    found.add(parent)
+                    queue.append(parent)
+        return found
+
     def order(self) -> list[str]:
         """Return the nodes so that each comes after its parents; those of a cycle are missing."""
         missing = {node: len(parents) for node, parents in self.parents.items()}

@@ -16,6 +16,8 @@ The rules, in full:
 * A node whose rule can no longer be met is blocked if a broken edge is to blame, else skipped.
 * What is skipped or blocked has ended too, and its edges follow in the same call.
 * A halted execution (``failFast`` after a failure) releases nothing: every decision blocks.
+* A join that cancels its losers ends, when it is released, whatever leads to it and nowhere else
+  and has not ended yet.  Their children are among them, so nothing else follows from that.
 
 Who tells the truth about a node's counts is not decided here: the caller hands in, under the
 execution's lock, the joins that :func:`touched` names and stores what comes back.
@@ -53,10 +55,16 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """The rule of one node: ``needed`` is the n of ``n_of_m``."""
+    """The rule of one node.
+
+    Attributes:
+        needed: The n of ``n_of_m``.
+        cancels_losers: Whether what comes too late for ``any`` and ``n_of_m`` is cancelled.
+    """
 
     rule: JoinRule = JoinRule.ALL
     needed: int = 1
+    cancels_losers: bool = False
 
 
 ALL = Join()
@@ -95,12 +103,15 @@ class Progress:
         skipped: Nodes that no taken branch leads to.
         blocked: Nodes that can never run because something upstream failed.
         waiting: The new counts of nodes that are still undecided.
+        lost: Nodes that a released join goes on without, with that join: to be cancelled unless
+            they have ended.
     """
 
     released: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
     waiting: dict[str, Arrivals] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
 
 def decide(join: Join, arrivals: Arrivals) -> Decision:
@@ -127,7 +138,7 @@ def advance(
     """Return everything that follows from ``ended``.
 
     Args:
-        joins: The rule of each node that has another than ``all``.
+        joins: The rules, as :func:`rules` gives them.
         seen: For the nodes of :func:`touched`: the arrivals stored so far, or None for a node
             that is decided already.  A node that is absent has seen nothing yet.
         is_halted: Block instead of release.
@@ -148,7 +159,22 @@ def advance(
             arrived[child] = None
             queue.extend(_decided(progress, child, decision, is_halted))
     progress.waiting = {node: counts for node, counts in arrived.items() if counts is not None}
+    _lose(graph, joins, progress)
     return progress
+
+
+def rules(graph: Graph, joins: Mapping[str, Join]) -> dict[str, Join]:
+    """Return the joins together with every node that one of them may end before its time.
+
+    Such a node is among the rules even where its own is ``all``, because it may be decided
+    before any parent of its own has ended.
+    """
+    known = dict(joins)
+    for node, join in joins.items():
+        if join.cancels_losers:
+            for loser in graph.exclusive_ancestors(node):
+                known.setdefault(loser, ALL)
+    return known
 
 
 def touched(
@@ -161,8 +187,8 @@ def touched(
     """Return every node whose stored arrivals ``advance`` may need, called with the same.
 
     These are the children of what ended and, where a child may be skipped or blocked, all that
-    lies behind it.  A node that has one parent and the rule ``all`` has nothing stored: it is
-    undecided until its parent ends, unless that has run before.
+    lies behind it.  A node that has one parent and is not among the ``joins`` has nothing stored:
+    it is undecided until its parent ends, unless that has run before.
     """
     nodes: set[str] = set()
     known: set[str] = set()
@@ -187,29 +213,59 @@ def reopen(
     """Return what becomes of all whose fate is open again once ``node_id`` is to run anew.
 
     Open again are its skipped descendants and whatever was cancelled anywhere: an execution that
-    runs again goes on everywhere.  All of them are decided afresh from what stays ended, so
-    that what is still behind a broken or a dead edge comes back as blocked or skipped.  What has
-    seen nothing yet is waiting, too, whether or not it ever did.
+    runs again goes on everywhere, but for what a join has gone on without.  All of them are
+    decided afresh from what stays ended, so that what is still behind a broken or a dead edge
+    comes back as blocked or skipped.  What has seen nothing yet is waiting, too, whether or not
+    it ever did.
 
     Args:
         ended: Every node that has ended, by id.
         active: The nodes that are ready, running or waiting.
     """
     behind = graph.descendants(node_id)
+    runs = [key for key, end in ended.items() if end.status in _HAS_RUN]
+    late = losers(graph, joins, (*runs, *active, node_id))
     undone = {
         key
         for key, end in ended.items()
         if end.status is NodeStatus.CANCELLED
         or (end.status is NodeStatus.SKIPPED and key in behind)
-    } - {node_id}
+    } - {node_id, *late}
     kept = {key: end for key, end in ended.items() if key not in undone and key != node_id}
-    decided: dict[str, Arrivals | None] = dict.fromkeys((*kept, *active, node_id))
+    decided: dict[str, Arrivals | None] = dict.fromkeys((*kept, *late, *active, node_id))
     progress = advance(graph, kept.values(), joins, decided)
-    progress.released += [root for root in graph.roots if root in undone]
-    told = {*progress.released, *progress.skipped, *progress.blocked, *progress.waiting}
+    lost = {**progress.lost, **losers(graph, joins, [node_id])}
+    progress.released += [root for root in graph.roots if root in undone and root not in lost]
+    told = {*progress.released, *progress.skipped, *progress.blocked, *progress.waiting, *lost}
     for key in graph.children.keys() - decided.keys() - told:
         progress.waiting[key] = Arrivals(open=len(graph.parents[key]))
+    progress.lost = {key: lost[key] for key in lost if key not in ended and key != node_id}
     return progress
+
+
+def losers(graph: Graph, joins: Mapping[str, Join], released: Iterable[str]) -> dict[str, str]:
+    """Return what the joins among ``released`` go on without, each with its join."""
+    return {
+        loser: node
+        for node in released
+        if joins.get(node, ALL).cancels_losers
+        for loser in graph.exclusive_ancestors(node)
+    }
+
+
+def _lose(graph: Graph, joins: Mapping[str, Join], progress: Progress) -> None:
+    """Take what comes too late for a released join out of what may go on."""
+    lost = losers(graph, joins, progress.released)
+    if lost:
+        ended = {*progress.skipped, *progress.blocked}
+        progress.lost = {node: join for node, join in lost.items() if node not in ended}
+        progress.released = [node for node in progress.released if node not in lost]
+        progress.waiting = {
+            node: counts for node, counts in progress.waiting.items() if node not in lost
+        }
+
+
+_HAS_RUN = frozenset({NodeStatus.COMPLETED, NodeStatus.FAILED})
 
 
 def _decide_early(arrivals: Arrivals, needed: int) -> Decision:

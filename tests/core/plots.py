@@ -23,6 +23,7 @@ from spane_django.core.plan import (
     Progress,
     advance,
     reopen,
+    rules,
     touched,
 )
 from spane_django.core.statuses import NodeStatus
@@ -30,6 +31,7 @@ from spane_django.core.statuses import NodeStatus
 COMPLETED, FAILED = NodeStatus.COMPLETED, NodeStatus.FAILED
 SKIPPED, CANCELLED = NodeStatus.SKIPPED, NodeStatus.CANCELLED
 DEFAULT = Join()
+EARLY = (JoinRule.ANY, JoinRule.N_OF_M)
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,23 @@ class Plot:
     def graph(self) -> Graph:
         return Graph(self.children)
 
+    @cached_property
+    def losers(self) -> dict[str, set[str]]:
+        """What each join that cancels its losers goes on without, found by trying every path."""
+        return {
+            node: {other for other in self.children if other != node and self._only(other, node)}
+            for node, join in self.joins.items()
+            if join.cancels_losers
+        }
+
     def chose(self, parent: str, child: str) -> bool:
         chosen = self.ends[parent].chosen
         return chosen is None or child in chosen
+
+    def _only(self, node: str, goal: str) -> bool:
+        """Say whether every path from ``node`` goes through ``goal``."""
+        children = self.children[node]
+        return node == goal or (bool(children) and all(self._only(one, goal) for one in children))
 
 
 orders = st.integers(0, 2**32).map(Random)
@@ -54,22 +70,36 @@ orders = st.integers(0, 2**32).map(Random)
 
 
 @st.composite
-def plots(draw: st.DrawFn, rules: Sequence[JoinRule] = tuple(JoinRule), size: int = 8) -> Plot:
+def plots(draw: st.DrawFn, kinds: Sequence[JoinRule] = tuple(JoinRule), size: int = 8) -> Plot:
     ids = [f"n{index}" for index in range(draw(st.integers(1, size)))]
     rows = draw(_numbers(len(ids), 2**size))
     children = {
         node: [other for place, other in enumerate(ids) if place > index and row >> place & 1]
         for index, (node, row) in enumerate(zip(ids, rows, strict=True))
     }
-    kinds = draw(_numbers(len(ids), 4 * len(rules)))
+    numbers = draw(_numbers(len(ids), 4 * len(kinds)))
     joins = {
-        node: Join(rules[kind % len(rules)], needed=kind // len(rules))
-        for node, kind in zip(ids, kinds, strict=True)
-        if kind >= len(rules)
+        node: Join(kinds[number % len(kinds)], needed=number // len(kinds))
+        for node, number in zip(ids, numbers, strict=True)
+        if number >= len(kinds)
     }
-    numbers = zip(ids, draw(_numbers(len(ids), 2**size)), strict=True)
-    ends = {node: _end(node, children[node], number) for node, number in numbers}
+    numbers = draw(_numbers(len(ids), 2**size))
+    ends = {
+        node: _end(node, children[node], number) for node, number in zip(ids, numbers, strict=True)
+    }
     return Plot(children, joins, ends)
+
+
+@st.composite
+def races(draw: st.DrawFn, size: int = 8) -> Plot:
+    """Return plots whose early joins cancel what comes too late, but for some of them."""
+    plot = draw(plots([JoinRule.ANY, JoinRule.N_OF_M, JoinRule.ALL, JoinRule.ALL_DONE], size))
+    patient = draw(st.sets(st.sampled_from(sorted(plot.children)), max_size=2))
+    joins = {
+        node: replace(join, cancels_losers=join.rule in EARLY and node not in patient)
+        for node, join in plot.joins.items()
+    }
+    return replace(plot, joins=rules(plot.graph, joins))
 
 
 def ends_of(node: str, children: Sequence[str]) -> st.SearchStrategy[Ended]:
@@ -191,6 +221,10 @@ class Journey:
     def _apply(self, progress: Progress) -> None:
         self.ready += progress.released
         self.ran += progress.released
+        lost = [node for node in progress.lost if node not in self.ended]
+        self.ready = [node for node in self.ready if node not in lost]
+        self.ended |= {node: Ended(node, CANCELLED) for node in lost}
+        self.stored |= dict.fromkeys(lost)
         self.stored |= progress.waiting
         for status, nodes in ((SKIPPED, progress.skipped), (CANCELLED, progress.blocked)):
             self.ended |= {node: Ended(node, status) for node in nodes}

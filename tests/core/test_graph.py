@@ -70,3 +70,25 @@ def test_a_node_that_is_its_own_child_is_a_cycle():
 def test_descendants_are_what_can_be_walked_to(graph: Graph, node: str):
     assert graph.descendants(node) == walks(graph, node) - {node}
     assert graph.reachable([node]) == walks(graph, node) | {node}
+
+
+def test_exclusive_ancestors_lead_to_a_node_and_nowhere_else():
+    graph = Graph(
+        {"r": ["a", "b", "x"], "a": ["c"], "b": ["c", "x"], "c": ["j"], "x": ["j"], "j": ["k"],
+         "k": []}
+    )  # fmt: skip
+
+    assert graph.exclusive_ancestors("j") == {"r", "a", "b", "c", "x"}
+    assert graph.exclusive_ancestors("c") == {"a"}
+    assert graph.exclusive_ancestors("r") == set()
+
+
+@given(any_graphs, st.sampled_from(IDS))
+def test_exclusive_ancestors_are_all_that_have_no_child_elsewhere(graph: Graph, node: str):
+    ahead = {key: [child for child in graph.children[key] if child > key] for key in IDS}
+
+    found = Graph(ahead).exclusive_ancestors(node)
+
+    for key in set(IDS) - {node}:
+        leads_home = bool(ahead[key]) and set(ahead[key]) <= found | {node}
+        assert (key in found) == leads_home

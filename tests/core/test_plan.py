@@ -47,7 +47,7 @@ def test_every_execution_ends_and_no_node_runs_twice(plot: Plot, random: Random)
     assert max(Counter(journey.ran).values()) == 1
 
 
-@given(plots(rules=[JoinRule.ALL]), orders)
+@given(plots(kinds=[JoinRule.ALL]), orders)
 def test_no_node_is_released_before_all_of_its_parents_have_ended(plot: Plot, random: Random):
     journey = Journey(plot)
 
@@ -133,7 +133,7 @@ def test_planning_needs_to_know_only_the_joins_that_it_names(plot: Plot, random:
 
 
 @thorough
-@given(plots(rules=failures_stop), orders, st.data())
+@given(plots(kinds=failures_stop), orders, st.data())
 def test_retrying_all_that_failed_ends_where_a_fresh_run_ends(
     plot: Plot, random: Random, data: st.DataObject
 ):
