@@ -149,10 +149,15 @@ class Definition:
         given = self.raw.get("onError")
         return None if given is None else str(given["workflowId"])
 
-    @property
+    @cached_property
     def has_undo(self) -> bool:
         """Whether some node names what undoes it."""
         return any("undo" in node.raw for node in self.nodes.values())
+
+    @property
+    def has_ending(self) -> bool:
+        """Whether something may run once an execution has ended."""
+        return self.has_undo or "finally" in self.raw
 
     @property
     def input_schema(self) -> Schema | None:

@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
                 ('active_nodes', models.IntegerField(default=0, help_text='Node runs that are ready, running or waiting.', verbose_name='active nodes')),
                 ('failed_nodes', models.IntegerField(default=0, verbose_name='failed nodes')),
                 ('parent_round', models.PositiveIntegerField(db_default=0, default=0)),
-                ('relation', models.CharField(blank=True, choices=[('child', 'child'), ('error_handler', 'error handler'), ('ending', 'ending')], db_default='', default='', max_length=13, verbose_name='relation')),
+                ('relation', models.CharField(blank=True, choices=[('child', 'child'), ('error_handler', 'error handler'), ('compensation', 'compensation'), ('ending', 'ending')], db_default='', default='', max_length=13, verbose_name='relation')),
                 ('item', models.PositiveIntegerField(blank=True, help_text='Its place in the list or the loop.', null=True, verbose_name='item')),
                 ('depth', models.PositiveSmallIntegerField(db_default=0, default=0, verbose_name='depth')),
                 ('follows_parent', models.BooleanField(db_default=True, default=True, help_text='Cancelled, paused and resumed with its parent.', verbose_name='follows its parent')),

@@ -51,8 +51,10 @@ class Execution(models.Model):
         CHILD = "child", _("child")
         """A node of the parent waits for it."""
         ERROR_HANDLER = "error_handler", _("error handler")
+        COMPENSATION = "compensation", _("compensation")
+        """It undoes what the parent had done before it failed, then runs what runs finally."""
         ENDING = "ending", _("ending")
-        """It undoes and cleans up after the parent has ended."""
+        """It runs what runs finally."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workflow = models.ForeignKey(

@@ -29,6 +29,59 @@ class Log(Protocol):
     def error(self, message: str, **data: Json) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRun:
+    """An execution that a node started, as it stands.
+
+    Attributes:
+        status: ``completed``, ``failed`` or ``cancelled``; another if it has not ended.
+        output: What it came to; None unless it completed.
+        error: Why it failed or was cancelled, in one sentence; "" if it did neither.
+    """
+
+    execution_id: UUID
+    item: int
+    status: str
+    output: Json = None
+    error: str = ""
+
+    @property
+    def has_completed(self) -> bool:
+        return self.status == "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A signal that a node waited for."""
+
+    payload: Json
+    sent_at: datetime
+    sent_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What one person said about an approval."""
+
+    user: str
+    is_approved: bool
+    comment: str
+    form: Json
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What became of an approval.
+
+    Attributes:
+        status: ``approved``, ``rejected``, ``expired``, or ``open`` while it is undecided.
+    """
+
+    status: str
+    decisions: tuple[Decision, ...] = ()
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     """What a node is given to work with: one attempt of one node of one execution.
@@ -40,7 +93,9 @@ class Context:
             type's dataclass if it declares one, else a mapping.
         previous_results: Every finished node's data by node id, read when asked for.
         attempt: 1 for the first run of this node.
-        checkpoint: What this node's last ``Delay`` handed on; None at first.
+        checkpoint: What this node's last ``Delay``, or other wait, handed on; None at first.
+        round: The same while a node goes on after waits and lost workers; another after each
+            retry.
         now: When this attempt began; aware, UTC.
         deadline: When the attempt is given up; None if the node has no timeout.
         log: The execution's log.
@@ -58,7 +113,11 @@ class Context:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     deadline: datetime | None = None
     log: Log
+    round: int = 1
     is_cancelled: Callable[[], bool] = lambda: False
+    read_children: Callable[[int], list[ChildRun]] = lambda first: []
+    read_signal: Callable[[], Arrived | None] = lambda: None
+    read_approval: Callable[[], Decided | None] = lambda: None
     read_initial_data: Callable[[], Json] = lambda: None
 
     @property
@@ -70,6 +129,24 @@ class Context:
     def cancelled(self) -> bool:
         """Whether the result is no longer wanted; long nodes look now and then and stop."""
         return self.is_cancelled()
+
+    def children(self, first: int = 0) -> list[ChildRun]:
+        """Return the executions that this node has started and waited for, by their item.
+
+        Args:
+            first: Leave out those of lower items.
+        """
+        return self.read_children(first)
+
+    @property
+    def signal(self) -> Arrived | None:
+        """The signal that this node waited for; None: it has not come."""
+        return self.read_signal()
+
+    @property
+    def approval(self) -> Decided | None:
+        """What became of the approval that this node asked for; None: it has not asked."""
+        return self.read_approval()
 
     @property
     def initial_data(self) -> Json:
@@ -103,6 +180,14 @@ class Node:
     queue: ClassVar[str | None] = None
     is_pure: ClassVar[bool] = False
     description: ClassVar[str] = ""
+
+    def body(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the node that this one repeats, as its config holds it; None: there is none."""
+        return None
+
+    def starts(self, config: Mapping[str, Any]) -> Iterable[str]:
+        """Return the ids of the workflows that a config says it starts."""
+        return ()
 
     def execute(self, ctx: Context) -> Any:
         """Do the work: return data or an answer of ``core.outcome``; raise to fail."""
