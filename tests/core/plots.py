@@ -91,15 +91,24 @@ def plots(draw: st.DrawFn, kinds: Sequence[JoinRule] = tuple(JoinRule), size: in
 
 
 @st.composite
-def races(draw: st.DrawFn, size: int = 8) -> Plot:
-    """Return plots whose early joins cancel what comes too late, but for some of them."""
+def races(draw: st.DrawFn, size: int = 7) -> Plot:
+    """Return plots in which most leaves race to a goal, and early joins cancel what is late."""
     plot = draw(plots([JoinRule.ANY, JoinRule.N_OF_M, JoinRule.ALL, JoinRule.ALL_DONE], size))
-    patient = draw(st.sets(st.sampled_from(sorted(plot.children)), max_size=2))
-    joins = {
-        node: replace(join, cancels_losers=join.rule in EARLY and node not in patient)
-        for node, join in plot.joins.items()
+    away = draw(st.sets(st.sampled_from(sorted(plot.children)), max_size=2))
+    racers = set(plot.graph.leaves) - away
+    children = {
+        **{node: ["goal"] if node in racers else to for node, to in plot.children.items()},
+        "goal": ["after"],
+        "after": [],
     }
-    return replace(plot, joins=rules(plot.graph, joins))
+    joins = {**plot.joins, "goal": Join(draw(st.sampled_from(EARLY)), draw(st.integers(1, 2)))}
+    joins = {
+        node: replace(join, cancels_losers=join.rule in EARLY and node not in away)
+        for node, join in joins.items()
+        if node != "goal" or racers
+    }
+    ends = {**plot.ends, "goal": Ended("goal", COMPLETED), "after": Ended("after", COMPLETED)}
+    return Plot(children, rules(Graph(children), joins), ends)
 
 
 def ends_of(node: str, children: Sequence[str]) -> st.SearchStrategy[Ended]:
