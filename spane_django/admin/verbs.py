@@ -158,7 +158,7 @@ class VerbsAdmin(ReadOnlyAdmin):
             made.append(verb.apply(key, order))
             return made[-1]
 
-        refused = each(change, keys, now=order.now)
+        refused = each(change, keys, now=order.now, by=order.by, reason=reason)
         changed = [key for key in keys if key not in refused]
         self._log(request, verb, changed, reason)
         self._report(request, verb, len(changed), refused.values())

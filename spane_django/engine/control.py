@@ -50,8 +50,11 @@ def pause(
         UnknownExecution, IllegalTransition: nothing has changed.
     """
     with atomic():
-        execution = _moved(execution_id, ExecutionEvent.PAUSED, reason=reason)
+        execution = locked(execution_id)
+        was = execution.status
+        _move(execution, ExecutionEvent.PAUSED, reason=reason)
         _claimable(execution).update(is_held=True)
+        _audit("pause", execution, was, now=now, by=by, reason=reason)
     return execution
 
 
@@ -68,15 +71,12 @@ def resume(
     """
     with atomic():
         execution = locked(execution_id)
+        was = execution.status
         if execution.started_at is None and execution.start_at and execution.start_at > now:
-            return _move(execution, ExecutionEvent.POSTPONED, reason=reason)
-        _move(execution, ExecutionEvent.RESUMED, reason=reason)
-        if execution.started_at is None:
-            _start_late(execution, now=now)
-        runs = _claimable(execution)
-        wake_on_commit(runs.filter(available_at__lte=now).values_list("queue", flat=True))
-        runs.exclude(is_limited=True, status=NodeStatus.READY).update(is_held=False)
-        let_in_again(execution)
+            _move(execution, ExecutionEvent.POSTPONED, reason=reason)
+        else:
+            _go_on(execution, now=now, reason=reason)
+        _audit("resume", execution, was, now=now, by=by, reason=reason)
     return execution
 
 
@@ -96,8 +96,10 @@ def cancel(
     """
     with atomic():
         execution = locked(execution_id)
-        after_execution(ExecutionStatus(execution.status), ExecutionEvent.CANCELLED)
+        was = execution.status
+        after_execution(ExecutionStatus(was), ExecutionEvent.CANCELLED)
         end(execution, ExecutionEvent.CANCELLED, reason=reason or "cancelled", now=now)
+        _audit("cancel", execution, was, now=now, by=by, reason=reason)
     return execution
 
 
@@ -126,7 +128,14 @@ Verb = Callable[..., object]
 Key = TypeVar("Key")
 
 
-def each(verb: Verb, keys: Iterable[Key], *, now: datetime, reason: str = "") -> dict[Key, str]:
+def each(
+    verb: Verb,
+    keys: Iterable[Key],
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None = None,
+    reason: str = "",
+) -> dict[Key, str]:
     """Apply a verb to rows one by one; return why it did not change those it did not.
 
     Each is its own transaction, so that one refusal holds up nobody.
@@ -137,7 +146,7 @@ def each(verb: Verb, keys: Iterable[Key], *, now: datetime, reason: str = "") ->
     refused: dict[Key, str] = {}
     for key in keys:
         try:
-            verb(key, now=now, reason=reason)
+            verb(key, now=now, by=by, reason=reason)
         except SpaneError as error:
             refused[key] = str(error)
     return refused
@@ -155,8 +164,34 @@ def locked(execution_id: UUID) -> Execution:
         raise UnknownExecution(f"there is no execution {execution_id}") from None
 
 
-def _moved(execution_id: UUID, event: ExecutionEvent, *, reason: str) -> Execution:
-    return _move(locked(execution_id), event, reason=reason)
+def _audit(
+    verb: str,
+    execution: Execution,
+    was: str,
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None,
+    reason: str,
+) -> None:
+    record(
+        verb,
+        now=now,
+        by=by,
+        execution_id=execution.pk,
+        before={"status": was},
+        after={"status": execution.status},
+        reason=reason,
+    )
+
+
+def _go_on(execution: Execution, *, now: datetime, reason: str) -> None:
+    _move(execution, ExecutionEvent.RESUMED, reason=reason)
+    if execution.started_at is None:
+        _start_late(execution, now=now)
+    runs = _claimable(execution)
+    wake_on_commit(runs.filter(available_at__lte=now).values_list("queue", flat=True))
+    runs.exclude(is_limited=True, status=NodeStatus.READY).update(is_held=False)
+    let_in_again(execution)
 
 
 def _move(execution: Execution, event: ExecutionEvent, *, reason: str) -> Execution:
