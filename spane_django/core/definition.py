@@ -17,11 +17,12 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
+from .contradictions import contradictions
 from .errors import InvalidDefinition
 from .graph import Graph
 from .json import UnstorableValue, encode
 from .options import DEFINITION_SCHEMA, NODE_OPTIONS
-from .plan import ALL, Join, JoinRule
+from .plan import ALL, Join, JoinRule, rules
 from .retry import DEFAULT, Retry, retry_from
 from .schema import Fault, Schema, faults_in, schema_faults
 
@@ -71,9 +72,10 @@ class NodeDefinition:
     @cached_property
     def join(self) -> Join:
         given = self.options.get("join", "all")
+        cancels_losers = self.raw.get("losers") == "cancel"
         if isinstance(given, str):
-            return Join(JoinRule(given))
-        return Join(JoinRule(given["rule"]), given.get("n", 1))
+            return Join(JoinRule(given), cancels_losers=cancels_losers)
+        return Join(JoinRule(given["rule"]), given.get("n", 1), cancels_losers)
 
     @cached_property
     def continues_on_fail(self) -> bool:
@@ -81,6 +83,11 @@ class NodeDefinition:
         policy = self.options.get("retryPolicy") or {}
         says_so = policy.get("continueOnFail") or self.options.get("continueOnFail")
         return bool(says_so) or self.options.get("onFail") == "continue"
+
+    @property
+    def error_outputs(self) -> list[str]:
+        """The children that run if it fails for good, and only then."""
+        return list(self.raw.get("errorOutputs", ()))
 
     @property
     def timeout(self) -> timedelta | None:
@@ -116,8 +123,11 @@ class Definition:
 
     @cached_property
     def joins(self) -> dict[str, Join]:
-        """The rules of the nodes that have another than ``all``."""
-        return {node.id: node.join for node in self.nodes.values() if node.join != ALL}
+        """The rules of the nodes that have another than ``all``, as `plan.rules` completes them."""
+        return rules(
+            self.graph,
+            {node.id: node.join for node in self.nodes.values() if node.join != ALL},
+        )
 
     @property
     def queue(self) -> str | None:
@@ -185,6 +195,8 @@ def read(raw: Any, *, limits: Limits) -> tuple[Definition | None, list[Fault]]:
     faults += _input_schema_faults(raw)
     if not _has_shape(raw):
         return None, faults
+    broken = {fault.path.partition(".")[0] for fault in faults}
+    faults += contradictions(raw["nodes"], broken)
     faults += _id_faults(raw["nodes"])
     faults += _edge_faults(raw["nodes"])
     faults += _entry_faults(raw)

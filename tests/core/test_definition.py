@@ -30,6 +30,11 @@ def with_node(**changes: Any) -> dict[str, Any]:
     return workflow(nodes=[A, {**B, **changes}])
 
 
+def with_child(**changes: Any) -> dict[str, Any]:
+    """Return a sound definition whose node ``a`` leads to ``b`` if it fails, and says more."""
+    return workflow(nodes=[{**A, "errorOutputs": ["b"], **changes}, B])
+
+
 def faults(raw: Any, limits: Limits = USUAL) -> list[tuple[str, str]]:
     return [(fault.path, fault.code) for fault in read(raw, limits=limits)[1]]
 
@@ -106,6 +111,35 @@ def test_the_json_survives_to_the_letter():
         (with_node(outputs=["ghost"]), [("nodes[1].outputs[0]", "dangling_edge")]),
         (with_node(inputs=["a", "ghost"]), [("nodes[1].inputs[1]", "dangling_edge")]),
         (with_node(inputs=["a", "a"]), [("nodes[1].inputs[1]", "duplicate_edge")]),
+        (
+            with_node(errorOutputs=["a"]),
+            [("nodes[1].errorOutputs[0]", "unknown_error_output")],
+        ),
+        (with_node(onFail="branch"), [("nodes[1].onFail", "no_error_outputs")]),
+        (
+            with_node(config={"onFail": "branch"}, errorOutputs=[]),
+            [("nodes[1].config.onFail", "no_error_outputs")],
+        ),
+        (with_child(onFail="fail"), [("nodes[0].onFail", "contradicts_error_outputs")]),
+        (
+            with_child(config={"onFail": "continue"}),
+            [("nodes[0].config.onFail", "contradicts_error_outputs")],
+        ),
+        (
+            with_child(config={"continueOnFail": True}),
+            [("nodes[0].config.continueOnFail", "contradicts_error_outputs")],
+        ),
+        (
+            with_child(retryPolicy={"continueOnFail": True}),
+            [("nodes[0].retryPolicy.continueOnFail", "contradicts_error_outputs")],
+        ),
+        (with_node(losers="drop"), [("nodes[1].losers", "schema")]),
+        (with_node(losers="leave"), [("nodes[1].losers", "no_losers")]),
+        (with_node(losers="cancel", join="all_done"), [("nodes[1].losers", "no_losers")]),
+        (
+            with_node(losers="cancel", config={"join": {"rule": "all"}}),
+            [("nodes[1].losers", "no_losers")],
+        ),
     ],
 )  # fmt: skip
 def test_each_fault_is_told_with_its_path(raw: Any, found: list[tuple[str, str]]):
@@ -243,3 +277,20 @@ def test_a_fault_repeats_no_more_than_a_little_of_a_large_value():
 
     assert len(str(refused.value)) < 1_000
     assert "is too long" in str(refused.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"onFail": "branch"}, {"continueOnFail": False}])
+def test_error_outputs_say_that_a_failure_branches(options: dict[str, Any]):
+    definition = parse(with_child(**options))
+
+    assert definition.nodes["a"].error_outputs == ["b"]
+    assert not definition.nodes["a"].continues_on_fail
+
+
+@pytest.mark.parametrize("join", ["any", {"rule": "n_of_m", "n": 1}])
+@pytest.mark.parametrize(("losers", "cancels"), [("cancel", True), ("leave", False)])
+def test_an_early_join_says_what_becomes_of_its_losers(join: Any, losers: str, *, cancels: bool):
+    definition = parse(with_node(join=join, losers=losers))
+
+    assert definition.joins["b"].cancels_losers is cancels
+    assert ("a" in definition.joins) is cancels
