@@ -35,6 +35,20 @@ class Limits:
     size_bytes: int = 4_194_304
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxExecutions:
+    """How many executions of a workflow may run at once.
+
+    Attributes:
+        is_per_key: So many of each key, not in all.
+        overflow: What becomes of one too many: ``queue``, ``reject`` or ``cancelOldest``.
+    """
+
+    most: int
+    is_per_key: bool = False
+    overflow: str = "queue"
+
+
 @dataclass(frozen=True)
 class NodeDefinition:
     """One node of a definition."""
@@ -88,6 +102,12 @@ class NodeDefinition:
     def error_outputs(self) -> list[str]:
         """The children that run if it fails for good, and only then."""
         return list(self.raw.get("errorOutputs", ()))
+
+    @property
+    def usual_outputs(self) -> tuple[str, ...] | None:
+        """The children that it leads to if it succeeds and chooses none; None: all of them."""
+        errors = self.error_outputs
+        return tuple(node for node in self.outputs if node not in errors) if errors else None
 
     @property
     def timeout(self) -> timedelta | None:
@@ -152,6 +172,19 @@ class Definition:
     def max_concurrency(self) -> int | None:
         """How many nodes of one execution may run at once; None: any number."""
         return self.raw.get("maxConcurrency")
+
+    @property
+    def max_executions(self) -> MaxExecutions | None:
+        """How many executions may run at once; None: any number."""
+        given = self.raw.get("maxExecutions")
+        if given is None:
+            return None
+        given = given if isinstance(given, dict) else {"max": given}
+        return MaxExecutions(
+            most=given["max"],
+            is_per_key=given.get("perKey", False),
+            overflow=given.get("overflow", "queue"),
+        )
 
     @property
     def error_handler(self) -> str | None:

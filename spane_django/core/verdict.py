@@ -25,11 +25,16 @@ class Policy:
 
     Attributes:
         continues: Whether a final failure becomes data for the children.
+        error_nodes: The children that a final failure leads to, with the error as their data;
+            none: it leads nowhere.
+        usual_nodes: What a success chooses that says nothing itself; None: every child.
         max_losses: So many workers may die while running the node before it is given up.
     """
 
     retry: Retry = DEFAULT
     continues: bool = False
+    error_nodes: tuple[str, ...] = ()
+    usual_nodes: tuple[str, ...] | None = None
     max_losses: int = 3
 
 
@@ -76,7 +81,8 @@ def judge(
     """
     match outcome:
         case Result(data=data, next_nodes=chosen):
-            next_nodes = None if chosen is None else list(chosen)
+            nodes = policy.usual_nodes if chosen is None else chosen
+            next_nodes = None if nodes is None else list(nodes)
             return Verdict(
                 event=NodeEvent.COMPLETED, budget=budget, data=data, next_nodes=next_nodes
             )
@@ -123,12 +129,18 @@ def _failed(
 
 
 def _for_good(failure: Failure, policy: Policy, used: Budget, *, is_lost: bool = False) -> Verdict:
-    if not policy.continues:
+    if not (policy.continues or policy.error_nodes):
         return Verdict(event=NodeEvent.FAILED, budget=used, failure=failure, is_lost=is_lost)
-    data = {
-        "error": failure.message,
-        "_metadata": {"continuedOnFail": True, "originalError": failure.message},
-    }
+    told = {"errorType": failure.type, "attempts": used.failures + used.losses}
     return Verdict(
-        event=NodeEvent.COMPLETED, budget=used, failure=failure, data=data, is_lost=is_lost
+        event=NodeEvent.COMPLETED,
+        budget=used,
+        failure=failure,
+        data={
+            "error": failure.message,
+            **(told if policy.error_nodes else {}),
+            "_metadata": {"continuedOnFail": True, "originalError": failure.message},
+        },
+        next_nodes=list(policy.error_nodes) or None,
+        is_lost=is_lost,
     )

@@ -14,7 +14,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from ..conf import settings
-from ..core.definition import Definition, NodeDefinition
+from ..core.definition import Definition, MaxExecutions, NodeDefinition
 from ..core.graph import Graph
 from ..core.plan import Join
 from ..core.retry import DEFAULT
@@ -49,6 +49,24 @@ class PreparedVersion:
     nodes: dict[str, PreparedNode]
     part: str = ""
     max_concurrency: int | None = None
+    max_executions: MaxExecutions | None = None
+
+    @property
+    def has_sequels(self) -> bool:
+        """Whether the end of an execution may start others."""
+        return self.definition.error_handler is not None or self.definition.has_ending
+
+    def slot_for(self, key: str) -> tuple[str, int | None]:
+        """Return the slot of an execution and how many it takes; ("", None): there is no limit.
+
+        Args:
+            key: The execution's.
+        """
+        limit = self.max_executions
+        if limit is None:
+            return "", None
+        suffix = f":{key}" if limit.is_per_key and key else ""
+        return f"workflow:{self.workflow_id}{suffix}", limit.most
 
 
 @lru_cache(maxsize=512)
@@ -67,6 +85,7 @@ def prepared(version_id: int) -> PreparedVersion:
         nodes={node.id: _prepare(definition, node) for node in definition.nodes.values()},
         part=version.part,
         max_concurrency=definition.max_concurrency,
+        max_executions=definition.max_executions,
     )
 
 
@@ -96,6 +115,8 @@ def _prepare(definition: Definition, node: NodeDefinition) -> PreparedNode:
         policy=Policy(
             retry=node.retry(node_type.retry if node_type else DEFAULT),
             continues=node.continues_on_fail,
+            error_nodes=tuple(node.error_outputs),
+            usual_nodes=node.usual_outputs,
             max_losses=settings.MAX_LOSSES,
         ),
     )

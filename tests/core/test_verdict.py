@@ -117,6 +117,44 @@ def test_a_lost_worker_becomes_data_where_failures_do():
     assert said.data["_metadata"]["continuedOnFail"] is True
 
 
+BRANCH = {"error_nodes": ("refund",), "usual_nodes": ("ship",)}
+
+
+def test_a_final_failure_takes_the_error_branch_with_all_that_is_known_of_it():
+    said = verdict(
+        Failure(message="no funds", type="CardError"), Budget(failures=2, losses=1), **BRANCH
+    )
+
+    assert (said.event, said.next_nodes) == (NodeEvent.COMPLETED, ["refund"])
+    assert said.failure is not None
+    assert said.data == {
+        "error": "no funds",
+        "errorType": "CardError",
+        "attempts": 4,
+        "_metadata": {"continuedOnFail": True, "originalError": "no funds"},
+    }
+
+
+def test_a_failure_is_retried_before_it_takes_the_error_branch():
+    assert verdict(BOOM, **BRANCH).event is NodeEvent.RETRIED
+
+
+def test_a_lost_worker_takes_the_error_branch_in_the_end():
+    said = verdict(Lost(), Budget(losses=2), **BRANCH)
+
+    assert (said.next_nodes, said.data["errorType"]) == (["refund"], "WorkerLost")
+
+
+def test_a_success_takes_the_usual_branches_unless_it_chooses():
+    assert verdict(Result(), **BRANCH).next_nodes == ["ship"]
+    assert verdict(Result(next_nodes=["refund"]), **BRANCH).next_nodes == ["refund"]
+    assert verdict(Result(next_nodes=[]), **BRANCH).next_nodes == []
+
+
+def test_a_success_whose_children_are_all_for_errors_chooses_none_of_them():
+    assert verdict(Result(), error_nodes=("refund",), usual_nodes=()).next_nodes == []
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: type(outcome).__name__)
 @given(failures=st.integers(0, 9), losses=st.integers(0, 9), continues=st.booleans())
 def test_every_verdict_may_happen_to_a_running_node_and_budgets_never_shrink(
