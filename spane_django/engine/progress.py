@@ -15,12 +15,10 @@ from ..core.plan import Arrivals, Ended, Progress, advance, touched
 from ..core.statuses import (
     ExecutionEvent,
     ExecutionStatus,
-    NodeEvent,
     NodeStatus,
     after_execution,
-    node_sources,
 )
-from ..models import NodeRun
+from .cancelling import cancel_losers, cancel_unstarted
 from .claim import Claim, Want
 from .release import let_in, run_row
 from .rows import ExecutionRow, Key, RunRow
@@ -81,6 +79,24 @@ def follow(
     return steps
 
 
+def carry_out(row: ExecutionRow, progress: Progress, *, now: datetime) -> Steps:
+    """Write a plan for one execution, inside the caller's transaction.
+
+    Args:
+        row: The execution under the caller's lock, with the counts of what has begun.
+    """
+    steps = Steps()
+    if not row.status.is_final:
+        _count(row, (), progress, now=now)
+        if row.status.is_final:
+            steps.ended.append(row)
+    rows = list(_run_rows(row, prepared(row.version_id), progress, now=now))
+    _put(rows, {row.id: row}, steps, now=now, want=None)
+    statements().update_executions([row])
+    steps.left |= _let_in([row])
+    return steps
+
+
 def _let_in(rows: Iterable[ExecutionRow]) -> set[str]:
     """Fill the places that have become free in executions that limit their nodes."""
     queues: set[str] = set()
@@ -89,30 +105,6 @@ def _let_in(rows: Iterable[ExecutionRow]) -> set[str]:
         if most is not None and row.status is ExecutionStatus.RUNNING:
             queues |= let_in(row.id, most)
     return queues
-
-
-def cancel_unstarted(
-    execution_id: UUID, *, reason: str, now: datetime, also_running: bool = False
-) -> int:
-    """Cancel what has not started of an execution; return how many active nodes that were.
-
-    Args:
-        also_running: Take running nodes from their workers too: their results are refused.
-    """
-    sources = set(node_sources(NodeEvent.CANCELLED))
-    if not also_running:
-        sources.discard(NodeStatus.RUNNING)
-    runs = NodeRun.objects.filter(execution_id=execution_id, status__in=sources)
-    values = {
-        "status": NodeStatus.CANCELLED,
-        "reason": reason[:200],
-        "claim_token": None,
-        "is_held": False,
-        "finished_at": now,
-    }
-    active = runs.exclude(status=NodeStatus.PENDING).update(**values)
-    runs.update(**values)
-    return active
 
 
 def _seen(
@@ -142,13 +134,19 @@ def _count_failures(row: ExecutionRow, nodes: Sequence[Ended], *, now: datetime)
 
 def _count(row: ExecutionRow, nodes: Sequence[Ended], progress: Progress, *, now: datetime) -> bool:
     """Keep the execution's counts and end it if nothing is left; say whether it changed."""
-    change = len(progress.released) - len(nodes)
+    lost = _cancel_lost(row, progress, now=now) if progress.lost else 0
+    change = len(progress.released) - len(nodes) - lost
     row.active_nodes += change
     if row.active_nodes == 0:
         event = ExecutionEvent.FAILED if row.failed_nodes else ExecutionEvent.COMPLETED
         row.status = after_execution(row.status, event)
         row.finished_at = now
     return bool(change) or any(node.status is NodeStatus.FAILED for node in nodes)
+
+
+def _cancel_lost(row: ExecutionRow, progress: Progress, *, now: datetime) -> int:
+    version = prepared(row.version_id)
+    return cancel_losers(version, row.id, progress.lost, priority=row.priority, now=now)
 
 
 def _run_rows(
