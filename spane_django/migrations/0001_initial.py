@@ -463,6 +463,10 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('status', 'open')), fields=['deadline_at', 'id'], name='spane_approvals_open'),
         ),
         migrations.AddIndex(
+            model_name='payload',
+            index=models.Index(fields=['name'], name='spane_payload_by_name'),
+        ),
+        migrations.AddIndex(
             model_name='signal',
             index=models.Index(condition=models.Q(('node_run__isnull', True)), fields=['name', 'key', 'id'], name='spane_signals_kept'),
         ),

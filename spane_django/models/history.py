@@ -130,7 +130,7 @@ class LogLine(models.Model):
 
 
 class Payload(models.Model):
-    """A large input or output that lies in the file storage, not in the database."""
+    """A large input or output that lies in the file storage, and an execution that needs it."""
 
     execution = models.ForeignKey(
         Execution, verbose_name=_("execution"), on_delete=models.CASCADE, related_name="payloads"
@@ -143,6 +143,7 @@ class Payload(models.Model):
         verbose_name = _("payload")
         verbose_name_plural = _("payloads")
         ordering = ("id",)
+        indexes = (models.Index(fields=["name"], name="spane_payload_by_name"),)
 
     def __str__(self) -> str:
         return self.name

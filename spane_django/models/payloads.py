@@ -1,0 +1,87 @@
+"""Payloads that lie in the file storage: what stands for them in a column, and reading them.
+
+A column of data (an input, an output, a checkpoint) holds the JSON itself, or one of three forms
+under the single key `KEY`:
+
+* ``{"name", "bytes", "preview"}``: the JSON lies in the storage under that name;
+* ``{"literal": …}``: the JSON itself, which happens to have that key, too;
+* ``{"parts": {…}}``: an object of which some values are such forms.
+
+Whoever writes such a column writes a value that has the key as a literal, so that no data can
+pass for a reference (`engine.payloads`, where writing is).  A name that the engine would not have
+given is not followed in any case.  Whoever reads such a column for a node reads it with
+:func:`load`; for a page, :func:`shown` does without the file.
+"""
+
+from __future__ import annotations
+
+import re
+
+from django.core.files.storage import Storage, storages
+
+from ..conf import settings
+from ..core.errors import SpaneError
+from ..core.json import Json, decode
+
+KEY = "$spanePayload"
+# The key stands alone, so both JSON as it was written and PostgreSQL's way to print it begin so.
+MARK = '{"$spanePayload"'
+
+DIRECTORY = "spane"
+_NAME = re.compile(DIRECTORY + r"/\d{4}-\d\d-\d\d/[0-9a-f]{32}\w*\.json")
+
+
+class PayloadUnavailable(SpaneError):
+    """A payload could not be read from the file storage, or not be written to it."""
+
+
+def storage() -> Storage:
+    """Return the storage of large payloads: ``SPANE["PAYLOAD_STORAGE"]`` of ``STORAGES``."""
+    return storages[settings.PAYLOAD_STORAGE]
+
+
+def is_form(value: Json) -> bool:
+    """Say whether a column's value stands for another one."""
+    return isinstance(value, dict) and KEY in value
+
+
+def load(value: Json) -> Json:
+    """Return what the value of a column stands for; most stand for themselves.
+
+    Raises:
+        PayloadUnavailable: the storage does not give it.
+    """
+    if not is_form(value):
+        return value
+    form = value[KEY]
+    if "literal" in form:
+        return form["literal"]
+    if "parts" in form:
+        return {key: load(part) for key, part in form["parts"].items()}
+    return _read(form["name"])
+
+
+def shown(value: Json) -> Json:
+    """Return the value of a column for people: of what lies in the storage, how it begins."""
+    if not is_form(value):
+        return value
+    form = value[KEY]
+    if "literal" in form:
+        return form["literal"]
+    if "parts" in form:
+        return {key: shown(part) for key, part in form["parts"].items()}
+    return {"sizeBytes": form["bytes"], "preview": form["preview"]}
+
+
+def _read(name: str) -> Json:
+    if not _NAME.fullmatch(name):
+        raise PayloadUnavailable(f"'{name}' is no name that a payload has: it was not read")
+    try:
+        with storage().open(name) as file:
+            return decode(file.read())
+    except Exception as error:  # each storage has errors of its own
+        raise PayloadUnavailable(
+            f"the payload '{name}' cannot be read from the storage "
+            f"'{settings.PAYLOAD_STORAGE}' ({type(error).__name__}: {error}); if its files are "
+            "on another machine, share them with this one"
+        ) from error
