@@ -1,0 +1,269 @@
+"""Opening executions again: their node runs as the plan says, their counts, their dead letters.
+
+`plan.reopen` and `rewind.rewind` decide what becomes of every node; here it becomes rows, under
+the lock of the execution.  The verbs that lead here are in `retry`, `rerun` and `by_hand`.
+
+* A node that runs again does so with a fresh budget of attempts; the number of the attempt goes on.
+* A node that is undone loses its result; one that was under way is taken from its worker, whose
+  answer is refused.
+* A dead letter of a node that runs again is marked as dealt with, never deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from ..core.errors import SpaneError
+from ..core.plan import Ended, Progress, reopen
+from ..core.rewind import rewind
+from ..core.statuses import (
+    ExecutionEvent,
+    ExecutionStatus,
+    NodeEvent,
+    NodeStatus,
+    after_execution,
+    after_node,
+)
+from ..models import DeadLetter, Execution, NodeRun
+from .control import let_in_again, locked
+from .release import run_row
+from .sql import statements
+from .versions import PreparedVersion, prepared
+from .wake import wake_on_commit
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+
+class UnknownNodeRun(SpaneError):
+    """The execution has no run of this node."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """An execution and all of its node runs, as they stand under its lock."""
+
+    execution: Execution
+    version: PreparedVersion
+    runs: dict[str, NodeRun]
+
+    def run(self, node_id: str) -> NodeRun:
+        """Return the run of a node.
+
+        Raises:
+            UnknownNodeRun: there is none.
+        """
+        if node_id not in self.runs:
+            raise UnknownNodeRun(f"execution {self.execution.pk} has no run of node '{node_id}'")
+        return self.runs[node_id]
+
+    @property
+    def ended(self) -> dict[str, Ended]:
+        """The nodes that have ended, by id."""
+        final = {key: run for key, run in self.runs.items() if NodeStatus(run.status).is_final}
+        return {key: _ended(run) for key, run in final.items()}
+
+    @property
+    def active(self) -> list[str]:
+        """The nodes that are ready, running or waiting."""
+        return [key for key, run in self.runs.items() if run.status in _ACTIVE]
+
+
+def standing(execution_id: UUID) -> Standing:
+    """Lock an execution and read how it stands, inside the caller's transaction.
+
+    Locks:
+        The execution, then its node runs, so that no worker claims one meanwhile.
+
+    Raises:
+        UnknownExecution: there is none.
+    """
+    execution = locked(execution_id)
+    runs = execution.node_runs.select_for_update(of=("self",)).defer("output", "checkpoint")
+    return Standing(
+        execution=execution,
+        version=prepared(execution.version_id),
+        runs={run.node_id: run for run in runs.order_by("id")},
+    )
+
+
+def run_again(found: Standing, node_id: str, *, now: datetime) -> None:
+    """Make a node that has ended ready; what has run behind it stays as it is.
+
+    Raises:
+        UnknownNodeRun, IllegalTransition: nothing has changed.
+    """
+    first = found.run(node_id)
+    after_node(NodeStatus(first.status), NodeEvent.RERUN)
+    version = found.version
+    progress = reopen(version.graph, found.ended, found.active, version.joins, node_id)
+    _Change(found, now).apply([node_id], set(), progress)
+
+
+def run_anew(found: Standing, node_ids: Collection[str], *, now: datetime) -> list[str]:
+    """Make nodes that have ended ready and undo all that lies behind them; return what is undone.
+
+    Raises:
+        UnknownNodeRun, IllegalTransition: nothing has changed.
+    """
+    for node_id in node_ids:
+        after_node(NodeStatus(found.run(node_id).status), NodeEvent.RERUN)
+    version = found.version
+    back = rewind(version.graph, found.ended, found.active, version.joins, node_ids)
+    _Change(found, now).apply(back.first, back.undone, back.progress)
+    return sorted(back.undone)
+
+
+def resolve_letters(
+    execution: Execution,
+    node_ids: Iterable[str],
+    resolution: DeadLetter.Resolution,
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None,
+) -> None:
+    """Mark the open dead letters of nodes as dealt with."""
+    letters = execution.dead_letters.filter(node_id__in=list(node_ids), resolved_at=None)
+    letters.update(resolved_at=now, resolution=resolution, resolved_by=by.pk if by else None)
+
+
+class _Change:
+    """Writes what becomes of the nodes of an execution that is opened again."""
+
+    def __init__(self, found: Standing, now: datetime) -> None:
+        self._found = found
+        self._now = now
+        self._active = 0
+        self._failed = 0
+
+    def apply(self, first: list[str], undone: set[str], progress: Progress) -> None:
+        runs = self._found.runs
+        for key in first:
+            self._mark_parents(key)
+            self._failed -= runs[key].status == NodeStatus.FAILED
+        for key in undone:
+            self._undo(runs[key])
+        for key in (*first, *progress.released):
+            self._make_ready(runs[key])
+        for key in (*progress.skipped, *progress.waiting):
+            if key in runs:  # of what waits, only what has been arrived at before has a row
+                self._undecide(runs[key], progress)
+        self._lose(progress.lost)
+        self._reopen()
+        let_in_again(self._found.execution)
+        wake_on_commit(runs[key].queue for key in (*first, *progress.released))
+
+    def _mark_parents(self, node_id: str) -> None:
+        """Let a parent that may yet run for the first time find this node decided.
+
+        `plan.touched` looks at an only child of one that has never run without need to ask.
+        """
+        for parent in self._found.version.graph.parents[node_id]:
+            run = self._found.runs.get(parent)
+            if run is not None and run.attempt == 1 and run.status in _NEVER_RUN:
+                run.attempt = 2
+                run.save(update_fields=["attempt"])
+
+    def _undo(self, run: NodeRun) -> None:
+        """Take back what a node has come to, or what it is about."""
+        self._failed -= run.status == NodeStatus.FAILED
+        self._active -= run.status in _ACTIVE
+        _forget(run)
+        run.status = after_node(NodeStatus(run.status), NodeEvent.RESET).value
+        run.save(update_fields=[*_FORGOTTEN, "status"])
+
+    def _make_ready(self, run: NodeRun) -> None:
+        status = NodeStatus(run.status)
+        event = NodeEvent.RELEASED if status is NodeStatus.PENDING else NodeEvent.RERUN
+        _forget(run)
+        run.status = after_node(status, event).value
+        run.is_held = run.is_limited or self._found.execution.status == ExecutionStatus.PAUSED
+        run.available_at = self._now
+        run.save(update_fields=[*_FORGOTTEN, "status", "is_held", "available_at"])
+        self._active += 1
+
+    def _undecide(self, run: NodeRun, progress: Progress) -> None:
+        """Store what a node has seen that is not decided any more, or that it is skipped."""
+        if run.status != NodeStatus.PENDING:
+            _forget(run)
+            run.status = after_node(NodeStatus(run.status), NodeEvent.RESET).value
+        arrivals = progress.waiting.get(run.node_id)
+        if arrivals is None:
+            run.status = after_node(NodeStatus.PENDING, NodeEvent.PRUNED).value
+            run.reason, run.finished_at = "no branch that was taken leads here", self._now
+        else:
+            run.open_edges, run.live_edges = arrivals.open, arrivals.live
+            run.broken_edges = arrivals.broken
+        run.save(update_fields=[*_FORGOTTEN, "status", "open_edges", "live_edges", "broken_edges"])
+
+    def _lose(self, lost: dict[str, str]) -> None:
+        """Cancel what a join goes on without, even before anything has led to it."""
+        found, missing = self._found, []
+        for key, join in lost.items():
+            run = found.runs.get(key)
+            reason = f"'{join}' went on without it"
+            if run is None:
+                missing.append(
+                    run_row(
+                        found.version,
+                        found.execution.pk,
+                        key,
+                        priority=found.execution.priority,
+                        now=self._now,
+                        status=NodeStatus.CANCELLED,
+                    )
+                )
+                missing[-1].reason = reason
+            elif not NodeStatus(run.status).is_final:
+                self._active -= run.status in _ACTIVE
+                run.status = after_node(NodeStatus(run.status), NodeEvent.CANCELLED).value
+                run.claim_token, run.is_held = None, False
+                run.reason, run.finished_at = reason, self._now
+                run.save()
+        if missing:
+            statements().put(missing, worker_id=None, token=uuid4(), now=self._now)
+
+    def _reopen(self) -> None:
+        execution = self._found.execution
+        status = ExecutionStatus(execution.status)
+        if status.is_final:
+            execution.status = after_execution(status, ExecutionEvent.REOPENED).value
+            execution.finished_at, execution.reason, execution.deadline_at = None, "", None
+        execution.active_nodes += self._active
+        execution.failed_nodes += self._failed
+        execution.save(
+            update_fields=[
+                "status", "finished_at", "reason", "deadline_at", "active_nodes", "failed_nodes",
+            ]
+        )  # fmt: skip
+
+
+def _forget(run: NodeRun) -> None:
+    """Let a node begin afresh: nothing of its last end is left but its history."""
+    run.attempt += run.started_at is not None or run.status in _HAS_RUN
+    run.failures = run.losses = 0
+    run.claim_token = run.checkpoint = run.output = run.next_nodes = None
+    run.started_at = run.finished_at = run.available_at = None
+    run.is_held = False
+    run.reason = run.error_type = run.error_message = ""
+    run.signal_name = run.signal_key = ""
+
+
+_FORGOTTEN = (
+    "attempt", "failures", "losses", "claim_token", "checkpoint", "output", "next_nodes",
+    "started_at", "finished_at", "available_at", "is_held", "reason", "error_type",
+    "error_message", "signal_name", "signal_key",
+)  # fmt: skip
+
+_ACTIVE = frozenset({NodeStatus.READY, NodeStatus.RUNNING, NodeStatus.WAITING})
+_HAS_RUN = frozenset({NodeStatus.COMPLETED, NodeStatus.FAILED})
+_NEVER_RUN = frozenset({NodeStatus.SKIPPED, NodeStatus.CANCELLED})
+
+
+def _ended(run: NodeRun) -> Ended:
+    chosen = None if run.next_nodes is None else frozenset(run.next_nodes)
+    return Ended(run.node_id, NodeStatus(run.status), chosen)
