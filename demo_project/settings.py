@@ -106,6 +106,8 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
+# Where large inputs and outputs lie; nothing of it is served.
+MEDIA_ROOT = DATA_DIR / "media"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # JSON in the environment overrides the engine's settings for one run: SPANE='{"CONCURRENCY": 2}'

@@ -17,6 +17,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
@@ -29,6 +30,8 @@ from .nodes.base import registry
 TAG = "spane"
 
 _VENDORS = ("postgresql", "sqlite")
+# Settings for which 0 means "never", or "none".
+_MAY_BE_ZERO = frozenset({"OFFLOAD_BYTES"})
 
 
 @register(TAG)
@@ -42,7 +45,10 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     if faults:
         hint = "The settings and their types are documented in spane_django.conf.Settings."
         return [Error(f"SPANE: {fault}", hint=hint, id="spane.E001") for fault in faults]
-    return [*_amount_faults(), *_lease_faults(), *_dispatcher_faults(), *_clock_faults()]
+    return [
+        *_amount_faults(), *_lease_faults(), *_dispatcher_faults(), *_clock_faults(),
+        *_storage_faults(),
+    ]  # fmt: skip
 
 
 @register(TAG)
@@ -128,7 +134,8 @@ def _has_readable_settings() -> bool:
 def _amount_faults() -> Iterator[CheckMessage]:
     for field in fields(Settings):
         value = getattr(settings, field.name)
-        if isinstance(value, int | float) and value <= 0:
+        least = 0 if field.name in _MAY_BE_ZERO else 1e-9
+        if isinstance(value, int | float) and value < least:
             hint = f"Use a number above 0; the default is {field.default}."
             yield Error(f"SPANE['{field.name}'] is {value}", hint=hint, id="spane.E004")
 
@@ -156,6 +163,23 @@ def _clock_faults() -> Iterator[CheckMessage]:
     if not django_settings.USE_TZ:
         hint = "Set USE_TZ = True: the engine stores instants, not local times."
         yield Error("workflows need USE_TZ", hint=hint, id="spane.E008")
+
+
+def _storage_faults() -> Iterator[CheckMessage]:
+    if not settings.OFFLOAD_BYTES:
+        return
+    try:
+        storage = storages[settings.PAYLOAD_STORAGE]
+    except InvalidStorageError as error:
+        hint = "Name one of STORAGES, or set SPANE['OFFLOAD_BYTES'] = 0."
+        yield Error(f"SPANE['PAYLOAD_STORAGE']: {error}", hint=hint, id="spane.E009")
+        return
+    if isinstance(storage, FileSystemStorage) and not storage.base_location:
+        yield Warning(
+            "large inputs and outputs would be written below the current directory",
+            hint="Set MEDIA_ROOT, or give STORAGES a storage and name it in PAYLOAD_STORAGE.",
+            id="spane.W003",
+        )
 
 
 def _queues_in_use() -> dict[str, str]:

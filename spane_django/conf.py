@@ -7,7 +7,8 @@ meant: a misspelt setting must not be ignored.  Redis is configured once, in ``R
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -38,7 +39,18 @@ class Settings:
         SHUTDOWN_SECONDS: How long a stopping worker waits for its nodes in flight.
         MAX_NODES: The most nodes of a definition.
         MAX_DEFINITION_BYTES: The largest definition, as JSON.
-        MAX_PAYLOAD_BYTES: The largest input of an execution or output of a node, as JSON.
+        MAX_PAYLOAD_BYTES: The largest input of an execution or output of a node, as JSON.  The
+            node that receives it holds all of it in memory.
+        OFFLOAD_BYTES: An input or an output that is larger, as JSON, goes to the file storage,
+            so that rows stay small.  0: never.
+        PAYLOAD_STORAGE: Which of Django's ``STORAGES``: a private one, which all workers and
+            web servers share.
+        KEEP_DAYS: How long executions are kept after they ended, by status, such as
+            ``{"completed": 30, "failed": 90}``; without end if theirs is not named.  A
+            workflow's ``keepDays`` wins.
+        MAX_DEPTH: How deep executions may be nested in each other.
+        MAX_CHILDREN: The most executions that one node starts, such as a map its items.
+        SIGNAL_DAYS: How long a signal is kept that nobody waits for yet.
         MAX_LOG_LINES: The most log lines kept of one attempt; the rest are counted.
         HTTP_ALLOWED_HOSTS: Host names, addresses and networks (CIDR) that ``http`` nodes may
             reach although they are not public.  Empty: public addresses only.
@@ -61,7 +73,13 @@ class Settings:
     SHUTDOWN_SECONDS: float = 20.0
     MAX_NODES: int = 5_000
     MAX_DEFINITION_BYTES: int = 4_194_304
-    MAX_PAYLOAD_BYTES: int = 8_388_608
+    MAX_PAYLOAD_BYTES: int = 33_554_432
+    OFFLOAD_BYTES: int = 262_144
+    PAYLOAD_STORAGE: str = "default"
+    KEEP_DAYS: Mapping[str, float] = field(default_factory=dict)
+    MAX_DEPTH: int = 10
+    MAX_CHILDREN: int = 100_000
+    SIGNAL_DAYS: float = 7.0
     MAX_LOG_LINES: int = 1_000
     HTTP_ALLOWED_HOSTS: tuple[str, ...] = ()
     HTTP_MAX_RESPONSE_BYTES: int = 1_048_576
@@ -89,17 +107,32 @@ def current() -> Settings:
 
 def faults_of(given: dict[str, Any]) -> list[str]:
     """Return what is wrong with the keys and types of ``SPANE``, as sentences."""
-    known = {field.name: field for field in fields(Settings)}
+    known = {setting.name: getattr(Settings(), setting.name) for setting in fields(Settings)}
     faults = []
     for key, value in given.items():
         if key not in known:
             guess = difflib.get_close_matches(str(key).upper(), known, n=1)
             hint = f", did you mean '{guess[0]}'?" if guess else ""
             faults.append(f"unknown setting '{key}'{hint}")
-        elif not _fits(value, known[key].default):
-            wanted = type(known[key].default).__name__
+        elif not _fits(value, known[key]):
+            wanted = type(known[key]).__name__
             faults.append(f"'{key}' takes {wanted}, not {type(value).__name__}")
+        elif key == "KEEP_DAYS":
+            faults += _keep_faults(value)
     return faults
+
+
+def _keep_faults(days: dict[str, Any]) -> list[str]:
+    """Return what is wrong with days by status."""
+    known = ("completed", "failed", "cancelled")
+    return [
+        f"'KEEP_DAYS' takes days by status ({', '.join(known)}), not {status!r}: {kept!r}"
+        for status, kept in days.items()
+        if status not in known
+        or isinstance(kept, bool)
+        or not isinstance(kept, int | float)
+        or kept < 0
+    ]
 
 
 def _fits(value: object, default: object) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from ..core.json import Json
 from ..core.plan import JoinRule
@@ -51,6 +51,11 @@ class WorkflowOptions(TypedDict, total=False):
         fail_fast: Whether a node that fails for good keeps independent branches from going on.
         timeout: Seconds or a timedelta that an execution may take from its start.
         input_schema: A JSON Schema that inputs must fit.
+        save_data: ``all`` (default) keeps inputs and outputs as long as their execution,
+            ``failed`` only those of executions that did not complete, ``none`` no longer than
+            it takes to read them.
+        keep_days: Days that executions are kept after they ended, by status; without end: None.
+            What is not named here is as the setting ``KEEP_DAYS`` says.
     """
 
     description: str | None
@@ -60,6 +65,8 @@ class WorkflowOptions(TypedDict, total=False):
     fail_fast: bool | None
     timeout: float | timedelta | None
     input_schema: Mapping[str, Any] | bool | None
+    save_data: Literal["all", "failed", "none"] | None
+    keep_days: Mapping[Literal["completed", "failed", "cancelled"], float | None] | None
 
 
 def node_fields(options: NodeOptions) -> dict[str, Json]:
@@ -139,4 +146,6 @@ _WORKFLOW: _Table = {
     "fail_fast": ("failFast", _same),
     "timeout": ("timeout", _milliseconds),
     "input_schema": ("inputSchema", _same),
+    "save_data": ("saveData", _same),
+    "keep_days": ("keepDays", dict),
 }

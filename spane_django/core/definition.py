@@ -203,6 +203,16 @@ class Definition:
         return self.has_undo or "finally" in self.raw
 
     @property
+    def save_data(self) -> str:
+        """Whose data are kept: of ``all`` executions, of those that ``failed``, of ``none``."""
+        return str(self.raw.get("saveData", "all"))
+
+    @property
+    def keep_days(self) -> dict[str, float]:
+        """How long executions are kept after they ended, by status; the settings say the rest."""
+        return dict(self.raw.get("keepDays", {}))
+
+    @property
     def input_schema(self) -> Schema | None:
         return self.raw.get("inputSchema")
 

@@ -128,7 +128,7 @@ _NODE: Schema = {
     },
     "required": ["id", "type"],
 }
-_KEEP_DAYS: Schema = {"type": "number", "minimum": 0, "maximum": 36_525}
+_KEEP_DAYS: Schema = {"type": ["number", "null"], "minimum": 0, "maximum": 36_525}
 DEFINITION_SCHEMA: Schema = {
     "type": "object",
     "properties": {
