@@ -35,6 +35,11 @@ class Claim:
     checkpoint: Json = None
 
     @property
+    def round(self) -> int:
+        """The same after waits and lost workers; another after each retry or rerun."""
+        return self.attempt - self.losses
+
+    @property
     def key(self) -> Key:
         return (self.execution_id, self.node_id)
 

@@ -14,10 +14,13 @@ from ..core.json import Json, UnstorableValue, decode, encode, printable
 from ..core.statuses import NodeStatus
 from ..models import Execution, NodeRun
 from ..nodes.base import Context, Node
+from .approvals import approval_of
+from .children import children_of
 from .claim import Claim
 from .finished import Line
 from .inputs import Received
 from .reading import read
+from .signals import signal_of
 from .versions import prepared
 
 
@@ -125,7 +128,11 @@ def context_of(
         now=now,
         deadline=deadline,
         log=journal,
+        round=claim.round,
         is_cancelled=cancelled.is_set,
+        read_children=lambda first: read(lambda: children_of(claim, first)),
+        read_signal=lambda: read(lambda: signal_of(claim)),
+        read_approval=lambda: read(lambda: approval_of(claim)),
         read_initial_data=lambda: _initial_data(claim, received),
     )
     ctx.config = node.load(_rendered(ctx))

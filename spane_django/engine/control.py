@@ -23,10 +23,9 @@ from ..models import Execution, NodeRun
 from ..models.node_run import NodeRunQuerySet
 from .audit import record
 from .db import atomic
-from .notify import notify_ended
-from .progress import cancel_unstarted
+from .ending import Todo, end
+from .followup import follow_up_on_commit
 from .release import let_in, release_roots
-from .rows import ExecutionRow
 from .versions import prepared
 from .wake import wake_on_commit
 
@@ -72,8 +71,9 @@ def resume(
     with atomic():
         execution = locked(execution_id)
         was = execution.status
-        if execution.started_at is None and execution.start_at and execution.start_at > now:
+        if _must_wait(execution, now=now):
             _move(execution, ExecutionEvent.POSTPONED, reason=reason)
+            follow_up_on_commit(Todo(slots={execution.slot} - {""}), now=now)
         else:
             _go_on(execution, now=now, reason=reason)
         _audit("resume", execution, was, now=now, by=by, reason=reason)
@@ -98,30 +98,10 @@ def cancel(
         execution = locked(execution_id)
         was = execution.status
         after_execution(ExecutionStatus(was), ExecutionEvent.CANCELLED)
-        end(execution, ExecutionEvent.CANCELLED, reason=reason or "cancelled", now=now)
+        todo = end(execution, ExecutionEvent.CANCELLED, reason=reason or "cancelled", now=now)
+        follow_up_on_commit(todo, now=now)
         _audit("cancel", execution, was, now=now, by=by, reason=reason)
     return execution
-
-
-def end(execution: Execution, event: ExecutionEvent, *, reason: str, now: datetime) -> None:
-    """End a locked execution from outside: everything of it that has not ended is cancelled."""
-    cancel_unstarted(execution.pk, reason=reason, now=now, also_running=True)
-    execution.active_nodes = 0
-    execution.finished_at = now
-    execution.save(update_fields=["active_nodes", "finished_at"])
-    _move(execution, event, reason=reason)
-    notify_ended(
-        [
-            ExecutionRow(
-                id=execution.pk,
-                status=ExecutionStatus(execution.status),
-                version_id=execution.version_id,
-                active_nodes=0,
-                failed_nodes=execution.failed_nodes,
-                priority=execution.priority,
-            )
-        ]
-    )
 
 
 Verb = Callable[..., object]
@@ -184,6 +164,12 @@ def _audit(
     )
 
 
+def _must_wait(execution: Execution, *, now: datetime) -> bool:
+    """Say whether an execution that goes on is not to start yet: before its time, or in line."""
+    is_early = execution.start_at is not None and execution.start_at > now
+    return execution.started_at is None and (is_early or bool(execution.slot))
+
+
 def _go_on(execution: Execution, *, now: datetime, reason: str) -> None:
     _move(execution, ExecutionEvent.RESUMED, reason=reason)
     if execution.started_at is None:
@@ -213,7 +199,7 @@ def _start_late(execution: Execution, *, now: datetime) -> None:
     execution.active_nodes = len(version.graph.roots)
     execution.started_at = now
     execution.save(update_fields=["active_nodes", "started_at"])
-    release_roots(version, [(execution.pk, execution.priority)], now=now)
+    wake_on_commit(release_roots(version, [(execution.pk, execution.priority)], now=now))
 
 
 def _claimable(execution: Execution) -> NodeRunQuerySet:

@@ -7,16 +7,15 @@ waits takes no place; one that wakes from a wait goes on at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from ..core.statuses import NodeStatus
+from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import NodeRun
-from .rows import RunRow
+from .rows import NewExecution, RunRow
 from .sql import statements
 from .versions import PreparedVersion
-from .wake import wake_on_commit
 
 
 def run_row(
@@ -44,10 +43,21 @@ def run_row(
     )
 
 
+def insert(version: PreparedVersion, rows: Sequence[NewExecution], *, now: datetime) -> set[str]:
+    """Insert executions of a version and release the roots of those that run.
+
+    Returns:
+        The queues with new work, to be woken after the commit.
+    """
+    statements().insert_executions(rows)
+    running = [(row.id, row.priority) for row in rows if row.status is ExecutionStatus.RUNNING]
+    return release_roots(version, running, now=now) if running else set()
+
+
 def release_roots(
     version: PreparedVersion, executions: Iterable[tuple[UUID, int]], *, now: datetime
-) -> None:
-    """Make the root nodes of started executions ready and wake their queues.
+) -> set[str]:
+    """Make the root nodes of started executions ready; return their queues.
 
     Args:
         executions: Ids with their priorities.
@@ -62,7 +72,7 @@ def release_roots(
     if version.max_concurrency is not None:
         for execution_id, _ in started:
             let_in(execution_id, version.max_concurrency)
-    wake_on_commit(row.queue for row in rows)
+    return {row.queue for row in rows}
 
 
 def let_in(execution_id: UUID, most: int) -> set[str]:

@@ -14,25 +14,29 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from ..core.json import encode
-from ..core.outcome import Result
+from ..core.outcome import Result, StartChildren
 from ..core.plan import Ended
 from ..core.statuses import NodeEvent, NodeStatus, after_node
 from ..core.verdict import Budget, Verdict, judge
+from .children import planned
 from .claim import Claim, Want, take
 from .db import in_transaction
+from .ending import Todo, conclude
 from .finished import Finished
+from .followup import follow_up
 from .history import record_failures, record_lines
-from .notify import notify_ended
+from .inputs import parent_row
 from .progress import follow
-from .rows import AmendedRow, CompletedRow, Proof
+from .rows import AmendedRow, CompletedRow, ExecutionRow, Key, NewExecution, ParentRow, Proof
 from .sql import statements
 from .versions import prepared
+from .waits import Waiting, failures_tolerated, register, signal_of_wait
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,24 +48,34 @@ class Settlement:
         lost: Attempts that were refused because their claim no longer held.
         left: Queues with node runs that became ready and were not claimed here.
         filled: Node runs claimed beyond the successors of the batch.
+        todo: What the batch means for other executions; done when `settle` returns.
+        known: What the completed nodes of the batch hand on, as it was recorded.
     """
 
     claims: list[Claim] = field(default_factory=list)
     lost: list[Claim] = field(default_factory=list)
     left: set[str] = field(default_factory=set)
     filled: int = 0
+    todo: Todo = field(default_factory=Todo)
+    known: dict[Key, ParentRow] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Judged:
-    """A finished attempt with its verdict."""
+    """A finished attempt with its verdict, its row if it completed, the children it starts."""
 
     finished: Finished
     verdict: Verdict
+    row: CompletedRow | None = None
+    children: list[NewExecution] = field(default_factory=list)
 
     @property
     def claim(self) -> Claim:
         return self.finished.claim
+
+    @property
+    def status(self) -> NodeStatus:
+        return after_node(NodeStatus.RUNNING, self.verdict.event)
 
 
 def settle(finished: Sequence[Finished], *, now: datetime, want: Want | None = None) -> Settlement:
@@ -73,7 +87,10 @@ def settle(finished: Sequence[Finished], *, now: datetime, want: Want | None = N
     Locks:
         The executions of the batch by id, then their node runs.
     """
-    return in_transaction(lambda: _settle(finished, now=now, want=want))
+    settlement = in_transaction(lambda: _settle(finished, now=now, want=want))
+    if settlement.todo:
+        settlement.left |= follow_up(settlement.todo, now=now)
+    return settlement
 
 
 def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -> Settlement:
@@ -85,13 +102,15 @@ def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -
         for item in finished:
             if first.setdefault(item.claim.proof, item) is not item:
                 settlement.lost.append(item.claim)
-        accepted = _record([_judge(item, now=now) for item in first.values()])
+        accepted = _record([_judge(item, executions, now=now) for item in first.values()])
         taken = {item.claim.proof for item in accepted}
         settlement.lost += [item.claim for proof, item in first.items() if proof not in taken]
         steps = follow(executions, _ended(accepted), now=now, want=want)
         settlement.claims = steps.claims
+        settlement.known = _known(accepted)
         settlement.left = steps.left | _ready_again(accepted, now=now)
-        notify_ended(steps.ended)
+        settlement.todo = _todo(accepted, steps.ended, now=now)
+        settlement.left |= settlement.todo.queues
     room = want.room - len(settlement.claims) if want is not None and want.fill else 0
     if want is not None and room > 0:
         claimed = take(want, room, now=now)
@@ -100,21 +119,42 @@ def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -
     return settlement
 
 
-def _judge(finished: Finished, *, now: datetime) -> Judged:
+def _todo(accepted: Sequence[Judged], ended: Sequence[ExecutionRow], *, now: datetime) -> Todo:
+    """Write what waits and ends bring along; return what they mean for other executions."""
+    todo = conclude(ended, now=now)
+    waits = [
+        Waiting(item.claim, item.verdict.wait, item.children)
+        for item in accepted
+        if item.verdict.wait is not None
+    ]
+    if waits:
+        todo.add(register(waits, now=now))
+    # Only a node that went on after a wait can leave something behind.
+    resumed = (item for item in accepted if item.claim.checkpoint is not None)
+    todo.runs |= {item.claim.id for item in resumed if item.status.is_final}
+    return todo
+
+
+def _judge(finished: Finished, executions: Mapping[UUID, ExecutionRow], *, now: datetime) -> Judged:
     claim = finished.claim
     node = prepared(claim.version_id).nodes[claim.node_id]
     budget = Budget(failures=claim.failures, losses=claim.losses)
     chance = 0.0 if isinstance(finished.outcome, Result) else random.random()
-    return Judged(finished, judge(finished.outcome, node.policy, budget, now=now, chance=chance))
+    outcome, children = finished.outcome, list[NewExecution]()
+    if isinstance(outcome, StartChildren) and claim.execution_id in executions:
+        outcome, children = planned(claim, outcome, executions[claim.execution_id], now=now)
+    verdict = judge(outcome, node.policy, budget, now=now, chance=chance)
+    row = _completed_row(finished, verdict) if verdict.event is NodeEvent.COMPLETED else None
+    return Judged(finished, verdict, row, children)
 
 
 def _record(judged: Sequence[Judged]) -> list[Judged]:
     """Write the outcomes; return those whose claim held."""
-    completed = [item for item in judged if item.verdict.event is NodeEvent.COMPLETED]
+    completed = [item.row for item in judged if item.row is not None]
     others = [item for item in judged if item.verdict.event is not NodeEvent.COMPLETED]
     taken: set[Proof] = set()
     if completed:
-        taken |= statements().complete([_completed_row(item) for item in completed])
+        taken |= statements().complete(completed)
     if others:
         taken |= statements().amend([_amended_row(item) for item in others])
     accepted = [item for item in judged if item.claim.proof in taken]
@@ -129,8 +169,7 @@ def _record(judged: Sequence[Judged]) -> list[Judged]:
     return accepted
 
 
-def _completed_row(item: Judged) -> CompletedRow:
-    finished, verdict = item.finished, item.verdict
+def _completed_row(finished: Finished, verdict: Verdict) -> CompletedRow:
     chosen = verdict.next_nodes
     return CompletedRow(
         id=finished.claim.id,
@@ -146,7 +185,7 @@ def _amended_row(item: Judged) -> AmendedRow:
     claim, verdict = item.claim, item.verdict
     status = after_node(NodeStatus.RUNNING, verdict.event)
     runs_again = verdict.event in (NodeEvent.RETRIED, NodeEvent.LOST)
-    failure = verdict.failure
+    failure, signal = verdict.failure, signal_of_wait(claim, verdict.wait)
     return AmendedRow(
         id=claim.id,
         token=claim.token,
@@ -160,6 +199,9 @@ def _amended_row(item: Judged) -> AmendedRow:
         checkpoint=_kept_checkpoint(item),
         error_type=failure.type if failure else "",
         error_message=failure.message if failure else "",
+        signal_name=signal[0],
+        signal_key=signal[1],
+        failures_tolerated=failures_tolerated(verdict.wait),
     )
 
 
@@ -168,6 +210,14 @@ def _kept_checkpoint(item: Judged) -> str | None:
     verdict = item.verdict
     given = verdict.wait.checkpoint if verdict.wait is not None else item.claim.checkpoint
     return None if given is None else encode(given)
+
+
+def _known(accepted: Sequence[Judged]) -> dict[Key, ParentRow]:
+    return {
+        item.claim.key: parent_row(item.claim, item.row.output, item.row.next_nodes)
+        for item in accepted
+        if item.row is not None
+    }
 
 
 def _ended(accepted: Sequence[Judged]) -> dict[UUID, list[Ended]]:

@@ -1,8 +1,8 @@
 """Starting: an execution is a row in the caller's transaction, both or neither.
 
 `start` writes the execution and the runs of its root nodes and returns at once; workers are
-woken after the commit.  An execution whose start lies ahead is only a row until `promote` finds
-it due.
+woken after the commit.  An execution whose start lies ahead, or that finds no slot, is only a
+row until `promote` starts it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..core.errors import InvalidInput, SpaneError
 from ..core.ids import uuid7
 from ..core.json import Json, UnstorableValue, decode, encode
 from ..core.schema import Fault, faults_in
-from ..core.statuses import ExecutionEvent, ExecutionStatus, after_execution
+from ..core.statuses import ExecutionStatus
 from ..models import Execution, Workflow
-from .db import alias, atomic, connection
-from .release import release_roots
-from .rows import ExecutionRow, NewExecution
-from .sql import statements
+from .db import alias, atomic
+from .release import insert
+from .rows import NewExecution
 from .versions import PreparedVersion, prepared
+from .wake import wake_on_commit
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -132,33 +132,6 @@ def current_version(workflow: str) -> PreparedVersion:
     return prepared(row[0])
 
 
-def promote(*, now: datetime) -> int:
-    """Start the executions whose delayed start is due; return how many.
-
-    Locks:
-        Those executions; what somebody else is promoting is skipped where the database can.
-    """
-    with atomic(durable=True):
-        skips = bool(connection().features.has_select_for_update_skip_locked)
-        due = Execution.objects.due(now).select_for_update(skip_locked=skips)
-        ids = list(due.order_by("id").values_list("id", flat=True)[: settings.BATCH])
-        if not ids:
-            return 0
-        rows = statements().lock(ids).values()
-        for row in rows:
-            _promote(row, now=now)
-        statements().update_executions(list(rows))
-        Execution.objects.filter(id__in=ids).update(started_at=now)
-    return len(ids)
-
-
-def _promote(row: ExecutionRow, *, now: datetime) -> None:
-    version = prepared(row.version_id)
-    row.status = after_execution(row.status, ExecutionEvent.STARTED)
-    row.active_nodes = len(version.graph.roots)
-    release_roots(version, [(row.id, row.priority)], now=now)
-
-
 def _start_once(workflow: str, data: Json, *, now: datetime, options: StartOptions) -> Execution:
     found = _known(workflow, data, options)
     if found is not None:
@@ -219,9 +192,7 @@ def _insert(
         )
         for text in texts
     ]
-    statements().insert_executions(rows)
-    if not is_delayed:
-        release_roots(version, [(row.id, priority) for row in rows], now=now)
+    wake_on_commit(insert(version, rows, now=now))
     return [row.id for row in rows]
 
 

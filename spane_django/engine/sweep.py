@@ -18,11 +18,13 @@ from ..core.outcome import Lost
 from ..core.statuses import ExecutionEvent, ExecutionStatus
 from ..models import Execution, NodeRun, Worker
 from .claim import Claim
-from .control import end, locked
+from .control import locked
 from .db import atomic
+from .ending import end
 from .finished import Finished
+from .followup import follow_up_all, follow_up_on_commit
+from .promote import promote
 from .settle import settle
-from .start import promote
 
 # Workers are kept for a day after they stopped: long enough to see who ran what last night.
 _WORKER_KEPT = timedelta(days=1)
@@ -49,7 +51,7 @@ def sweep(*, now: datetime) -> Swept:
     """Do everything that time alone brings about, and say which queues have work."""
     swept = Swept(recovered=recover(now=now))
     swept.promoted, swept.expired = fire_timers(now=now)
-    swept.queues = due_queues(now=now)
+    swept.queues = follow_up_all(now=now) | due_queues(now=now)
     return swept
 
 
@@ -131,5 +133,6 @@ def _expired(execution_id: UUID, *, now: datetime) -> bool:
         if has_time or ExecutionStatus(execution.status).is_final:
             return False
         reason = f"the deadline of {execution.deadline_at:%Y-%m-%d %H:%M:%S} UTC has passed"
-        end(execution, ExecutionEvent.FAILED, reason=reason, now=now)
+        todo = end(execution, ExecutionEvent.FAILED, reason=reason, now=now)
+        follow_up_on_commit(todo, now=now)
     return True

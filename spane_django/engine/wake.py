@@ -17,4 +17,11 @@ def wake_on_commit(queues: Iterable[str]) -> None:
     wanted = sorted(set(queues))
     if wanted:
         # A function, not a partial: Django names what failed by its __qualname__.
-        on_commit(lambda: wake_function()(wanted))
+        on_commit(lambda: wake(wanted))
+
+
+def wake(queues: Iterable[str]) -> None:
+    """Wake the workers of ``queues`` now."""
+    wanted = sorted(set(queues))
+    if wanted:
+        wake_function()(wanted)

@@ -9,7 +9,7 @@ import pytest
 from spane_django.core.outcome import Delay, Result
 from spane_django.core.statuses import IllegalTransition
 from spane_django.engine.control import UnknownExecution, cancel, each, pause, resume
-from spane_django.engine.start import promote
+from spane_django.engine.promote import promote
 from spane_django.models import DeadLetter, NodeRun
 from tests.engine.helpers import Machine, after, execution, node_run, outputs, status, statuses
 

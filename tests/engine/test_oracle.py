@@ -21,7 +21,7 @@ from spane_django.core.statuses import NodeStatus
 from spane_django.engine.claim import Claim
 from spane_django.engine.control import pause, resume
 from spane_django.engine.retry import retry_failed
-from spane_django.engine.start import promote
+from spane_django.engine.promote import promote
 from spane_django.engine.sweep import sweep
 from spane_django.models import DeadLetter, NodeRun
 from tests.core.plots import Plot, fates, orders, plots

@@ -10,12 +10,12 @@ from django.db import connection, transaction
 
 from spane_django.core.errors import InvalidInput
 from spane_django.engine.control import pause, resume
+from spane_django.engine.promote import promote
 from spane_django.engine.start import (
     DisabledWorkflow,
     IdempotencyConflict,
     StartOptions,
     UnknownWorkflow,
-    promote,
     start,
     start_many,
 )

@@ -1,0 +1,91 @@
+"""Ending: what the end of an execution brings about.
+
+In the transaction that ends it, further executions may be inserted: the error handler, what
+undoes and what runs finally.  What it means for executions that exist, its parent and its
+children, is noted as a `Todo` and done by `followup` after the commit: one transaction never
+holds the locks of a parent and a child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from uuid import UUID
+
+from ..core.statuses import ExecutionEvent, ExecutionStatus, after_execution
+from ..models import Execution
+from .cancelling import cancel_unstarted
+from .notify import notify_ended
+from .rows import ExecutionRow
+from .sequels import start_sequels
+
+
+@dataclass(slots=True)
+class Todo:
+    """What a commit means for other executions.
+
+    Attributes:
+        parents: Node runs of which a child has ended.
+        broken: Those of them of which a child has not completed.
+        slots: Slots that may have room.
+        ended: Executions whose children must not outlive them.
+        runs: Node runs that have ended, though children of theirs may not have.
+        signals: Names and keys of signals that have just been waited for.
+        queues: Queues that have work.
+    """
+
+    parents: set[int] = field(default_factory=set)
+    broken: set[int] = field(default_factory=set)
+    slots: set[str] = field(default_factory=set)
+    ended: set[UUID] = field(default_factory=set)
+    runs: set[int] = field(default_factory=set)
+    signals: set[tuple[str, str]] = field(default_factory=set)
+    queues: set[str] = field(default_factory=set)
+
+    def add(self, other: Todo) -> None:
+        """Take over what another one holds."""
+        for mine in fields(self):
+            getattr(self, mine.name).update(getattr(other, mine.name))
+
+    def __bool__(self) -> bool:
+        return bool(self.parents or self.slots or self.ended or self.runs or self.signals)
+
+
+def conclude(rows: Sequence[ExecutionRow], *, now: datetime) -> Todo:
+    """Insert what follows executions that end in this transaction; note what else is to do."""
+    todo = Todo()
+    for row in rows:
+        if row.parent_run_id is not None:
+            todo.parents.add(row.parent_run_id)
+        if row.slot:
+            todo.slots.add(row.slot)
+        if row.status is not ExecutionStatus.COMPLETED:
+            todo.ended.add(row.id)
+            if row.parent_run_id is not None:
+                todo.broken.add(row.parent_run_id)
+    todo.queues |= start_sequels(rows, now=now)
+    notify_ended(rows)
+    return todo
+
+
+def end(execution: Execution, event: ExecutionEvent, *, reason: str, now: datetime) -> Todo:
+    """End a locked execution from outside: everything of it that has not ended is cancelled."""
+    cancel_unstarted(execution.pk, reason=reason, now=now, also_running=True)
+    execution.status = after_execution(ExecutionStatus(execution.status), event).value
+    execution.active_nodes = 0
+    execution.finished_at = now
+    execution.reason = reason
+    execution.save(update_fields=["status", "active_nodes", "finished_at", "reason"])
+    row = ExecutionRow(
+        id=execution.pk,
+        status=ExecutionStatus(execution.status),
+        version_id=execution.version_id,
+        active_nodes=0,
+        failed_nodes=execution.failed_nodes,
+        priority=execution.priority,
+        parent_run_id=execution.parent_run_id,
+        slot=execution.slot,
+        depth=execution.depth,
+    )
+    return conclude([row], now=now)

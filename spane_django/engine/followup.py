@@ -1,0 +1,157 @@
+"""Follow-ups: what a commit means for other executions, each in a transaction of its own.
+
+They are done by whoever committed, right afterwards, and again by the sweep, which finds what a
+process that died left undone.  Each may be done twice, or by two at once, to no harm.
+
+* A node run goes on when none of its children is unfinished, or too many of them have failed.
+* A child whose parent node has ended is cancelled, unless it was to outlive it.
+* An execution that waits for a slot starts when there is room.
+* A signal reaches a node that began to wait for it at the very moment when it was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import (
+    Count,
+    Exists,
+    ExpressionWrapper,
+    IntegerField,
+    OuterRef,
+    Q,
+    Subquery,
+)
+
+from ..conf import settings
+from ..core.statuses import ExecutionEvent, ExecutionStatus, NodeStatus
+from ..models import Approval, Execution, NodeRun
+from ..models.execution import ExecutionQuerySet
+from ..models.node_run import NodeRunQuerySet
+from .db import atomic, in_transaction, on_commit
+from .ending import Todo, end
+from .promote import fill, slots_with_pending
+from .signals import match, unmatched
+from .wake import wake
+
+_FINAL_RUN = [status.value for status in NodeStatus if status.is_final]
+
+
+def follow_up(todo: Todo, *, now: datetime) -> set[str]:
+    """Do what is to be done; return the queues that have work."""
+    queues = set(todo.queues)
+    while todo:
+        further = Todo()
+        if todo.ended or todo.runs:
+            further = close(_left_behind(todo), now=now)
+            _close_approvals(todo, now=now)
+        queues |= resume_parents(todo.parents, now=now, broken=todo.broken)
+        for slot in sorted(todo.slots):
+            queues |= fill(slot, now=now)
+        for name, key in sorted(todo.signals):
+            queues |= match(name, key, now=now)
+        todo = further
+        queues |= todo.queues
+    return queues
+
+
+def follow_up_on_commit(todo: Todo, *, now: datetime) -> None:
+    """Do what is to be done, and wake workers, once the caller's transaction has committed."""
+    if todo or todo.queues:
+        on_commit(lambda: wake(follow_up(todo, now=now)))
+
+
+def follow_up_all(*, now: datetime) -> set[str]:
+    """Do whatever was left undone anywhere; return the queues that have work."""
+    waiting = NodeRun.objects.filter(
+        status=NodeStatus.WAITING, failures_tolerated__isnull=False, available_at__isnull=True
+    )
+    parents = list(waiting.values_list("id", flat=True))
+    queues = resume_parents(parents, now=now, broken=parents)
+    orphans = _children().filter(parent_run__status__in=_FINAL_RUN)
+    todo = close(orphans.values_list("id", flat=True)[: settings.BATCH], now=now)
+    todo.slots |= slots_with_pending()
+    todo.signals |= unmatched(now=now)
+    return queues | follow_up(todo, now=now)
+
+
+def resume_parents(
+    run_ids: Iterable[int], *, now: datetime, broken: Iterable[int] = ()
+) -> set[str]:
+    """Let node runs go on whose children have ended; return their queues.
+
+    Args:
+        broken: Those of which a child has failed: they may have had enough.
+    """
+    ids, suspects = list(run_ids), list(broken)
+    if not ids:
+        return set()
+
+    def work() -> set[str]:
+        done = _waiting(ids).exclude(Exists(_unfinished_children()))
+        found = dict(done.values_list("id", "queue"))
+        if suspects:
+            failed = _waiting(suspects).filter(failures_tolerated__lt=_failed_children())
+            found |= dict(failed.values_list("id", "queue"))
+        if found:
+            _waiting(found).update(available_at=now)
+        return set(found.values())
+
+    return in_transaction(work)
+
+
+def close(execution_ids: Iterable[UUID], *, now: datetime) -> Todo:
+    """Cancel children whose parent has ended, each in its own transaction."""
+    todo = Todo()
+    for execution_id in list(execution_ids):
+        with atomic():
+            found = Execution.objects.unfinished().select_for_update(of=("self",))
+            child = found.filter(pk=execution_id).first()
+            if child is not None:
+                ended = end(child, ExecutionEvent.CANCELLED, reason="its parent ended", now=now)
+                todo.add(ended)
+    return todo
+
+
+def _children() -> ExecutionQuerySet:
+    return Execution.objects.unfinished().filter(
+        relation=Execution.Relation.CHILD, parent_run__isnull=False, follows_parent=True
+    )
+
+
+def _left_behind(todo: Todo) -> Collection[UUID]:
+    """Return unfinished children of what has ended."""
+    of_ended = Q(parent_id__in=todo.ended) | Q(parent_run_id__in=todo.runs)
+    orphans = _children().filter(of_ended, parent_run__status__in=_FINAL_RUN)
+    return orphans.order_by("id").values_list("id", flat=True)
+
+
+def _close_approvals(todo: Todo, *, now: datetime) -> None:
+    """Nobody need answer a question that no node asks any more."""
+    of_ended = Q(execution_id__in=todo.ended) | Q(node_run_id__in=todo.runs)
+    asked = Approval.objects.open().filter(of_ended, node_run__status__in=_FINAL_RUN)
+    asked.update(status=Approval.Status.CANCELLED, decided_at=now)
+
+
+def _waiting(ids: Collection[int]) -> NodeRunQuerySet:
+    """Return those that wait for their children."""
+    waiting = NodeRun.objects.filter(id__in=ids, status=NodeStatus.WAITING)
+    return waiting.filter(failures_tolerated__isnull=False)
+
+
+def _unfinished_children() -> ExecutionQuerySet:
+    return Execution.objects.unfinished().filter(parent_run=OuterRef("pk"))
+
+
+def _failed_children() -> Subquery:
+    """Return how many children of a run's round have failed."""
+    this_round = ExpressionWrapper(OuterRef("attempt") - OuterRef("losses"), IntegerField())
+    failed = Execution.objects.filter(
+        parent_run=OuterRef("pk"),
+        parent_round=this_round,
+        status__in=[ExecutionStatus.FAILED, ExecutionStatus.CANCELLED],
+    )
+    counted = failed.order_by().values("parent_run").annotate(count=Count("pk"))
+    return Subquery(counted.values("count"))
