@@ -240,6 +240,9 @@ class Execution(models.Model):
             ("cancel_execution", _("Can cancel executions")),
             ("replay_execution", _("Can replay executions")),
             ("retry_execution", _("Can retry failed nodes")),
+            ("skip_node", _("Can skip nodes")),
+            ("complete_node", _("Can complete nodes by hand")),
+            ("reassign_execution", _("Can change queues and priorities")),
             ("view_payload", _("Can see inputs and outputs")),
         )
 

@@ -46,11 +46,13 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 
 
 class DeadLetter(models.Model):
-    """A node that failed for good.  Resolved by a retry or a discard; never deleted by one."""
+    """A node that failed for good.  Resolved by what was done about it, never deleted."""
 
     class Resolution(models.TextChoices):
         RETRIED = "retried", _("retried")
         DISCARDED = "discarded", _("discarded")
+        SKIPPED = "skipped", _("skipped")
+        COMPLETED = "completed", _("completed by hand")
 
     execution = models.ForeignKey(
         Execution,

@@ -89,6 +89,11 @@ class NodeRun(models.Model):
     worker_id = models.UUIDField(_("worker"), null=True, blank=True)
     claim_token = models.UUIDField(null=True, blank=True)
     checkpoint = models.JSONField(_("checkpoint"), null=True, blank=True)
+    # {"value": ...}, so that even null can be given.
+    given_input = models.JSONField(
+        _("given input"), null=True, blank=True,
+        help_text=_("What an operator gave it instead of what its parents hand on."),
+    )  # fmt: skip
     output = models.JSONField(_("output"), null=True, blank=True)
     next_nodes = models.JSONField(_("chosen children"), null=True, blank=True)
     open_edges = models.IntegerField(default=0)
