@@ -22,13 +22,11 @@ from typing import cast
 from uuid import uuid4
 
 from ..conf import settings
-from ..core.json import encode
-from ..core.outcome import Result, Returned
-from ..engine.claim import Claim, Want
+from ..core.outcome import Returned
+from ..engine.claim import Want
 from ..engine.db import dedicate
 from ..engine.finished import Finished
-from ..engine.inputs import parent_row, receive
-from ..engine.rows import Key, ParentRow
+from ..engine.inputs import receive
 from ..engine.run import Work, timed_out, utc_now
 from ..engine.settle import Settlement
 from ..engine.sweep import fire_timers, next_due, recover
@@ -267,11 +265,12 @@ class Drain:
         if fill and room > 0:
             self._times.filled = now
             self._is_hungry = len(settlement.claims) >= room
-        self._submit(settlement.claims, finished)
+        self._submit(settlement)
         self._call_others(settlement, room)
 
-    def _submit(self, claims: Sequence[Claim], finished: Iterable[Finished]) -> None:
-        for claim, received in zip(claims, receive(claims, _known(finished)), strict=True):
+    def _submit(self, settlement: Settlement) -> None:
+        claims = settlement.claims
+        for claim, received in zip(claims, receive(claims, settlement.known), strict=True):
             node = prepared(claim.version_id).nodes[claim.node_id]
             self._pool.submit(Work(claim=claim, received=received, node=node))
 
@@ -329,17 +328,6 @@ def _timed_out(task: Task, now: float) -> Finished:
     at = utc_now()
     started_at = at - timedelta(seconds=now - (task.started or now))
     return timed_out(task.work, started_at=started_at, now=at)
-
-
-def _known(finished: Iterable[Finished]) -> dict[Key, ParentRow]:
-    """Return what has just been settled, so that successors need not read it again."""
-    known: dict[Key, ParentRow] = {}
-    for item in finished:
-        if isinstance(item.outcome, Result):
-            chosen = item.outcome.next_nodes
-            text = None if chosen is None else encode(list(chosen))
-            known[item.claim.key] = parent_row(item.claim, item.output, text)
-    return known
 
 
 def _monotonic(instant: datetime | None) -> float | None:

@@ -20,8 +20,8 @@ from spane_django.core.plan import JoinRule
 from spane_django.core.statuses import NodeStatus
 from spane_django.engine.claim import Claim
 from spane_django.engine.control import pause, resume
-from spane_django.engine.retry import retry_failed
 from spane_django.engine.promote import promote
+from spane_django.engine.retry import retry_failed
 from spane_django.engine.sweep import sweep
 from spane_django.models import DeadLetter, NodeRun
 from tests.core.plots import Plot, fates, orders, plots
@@ -40,10 +40,12 @@ def _patient(settings) -> None:
 
 
 def options_of(plot: Plot) -> dict[str, Any]:
-    joins = {
+    joins: dict[str, dict[str, Any]] = {
         node: {"join": {"rule": join.rule.value, "n": max(1, join.needed)}}
         for node, join in plot.joins.items()
     }
+    for node in plot.losers:
+        joins[node]["losers"] = "cancel"
     policy = {"retryPolicy": {"maxAttempts": 5, "backoff": {"type": "fixed", "delay": 1_000}}}
     return {node: {**policy, **joins.get(node, {})} for node in plot.children}
 
@@ -84,10 +86,13 @@ class Site:
         for _ in range(2_000):
             if status(self.key) in ("completed", "failed"):
                 return self
-            self.random.choice((self.claim, self.settle, self.settle, self.settle, self.wait))()
-            if self.random.random() < 0.1:
-                self.random.choice((self.die, self.interrupt))()
+            self.move()
         raise AssertionError(f"it did not end: {statuses(self.key)}")
+
+    def move(self) -> None:
+        self.random.choice((self.claim, self.settle, self.settle, self.settle, self.wait))()
+        if self.random.random() < 0.1:
+            self.random.choice((self.die, self.interrupt))()
 
     def claim(self) -> None:
         self.claims += self.machine.claim(self.random.randint(1, 3))
