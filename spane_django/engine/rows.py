@@ -29,6 +29,7 @@ class ExecutionRow:
     parent_run_id: int | None = None
     slot: str = ""
     depth: int = 0
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class NewExecution:
     item: int | None = None
     depth: int = 0
     follows_parent: bool = True
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -114,7 +116,12 @@ class AmendedRow:
 
 @dataclass(slots=True)
 class ClaimedRow:
-    """A node run that has just been claimed.  ``checkpoint`` is JSON text."""
+    """A node run that has just been claimed.
+
+    Attributes:
+        checkpoint: JSON text.
+        turn: Of its lane among those that were asked for, from 0.
+    """
 
     id: int
     execution_id: UUID
@@ -124,6 +131,22 @@ class ClaimedRow:
     failures: int
     losses: int
     checkpoint: str | None
+    turn: int = 0
+
+
+@dataclass(slots=True)
+class LaneRow:
+    """A lane of a queue, with the first node run in it.
+
+    Attributes:
+        available_at: Of the first one; None: all of it waits until something is delivered.
+    """
+
+    priority: int
+    lane: str
+    gate: str
+    first_id: int
+    available_at: datetime | None
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
             name='Gate',
             fields=[
                 ('key', models.CharField(max_length=250, primary_key=True, serialize=False, verbose_name='key')),
+                ('source', models.BigIntegerField(default=0)),
                 ('max_running', models.PositiveIntegerField(blank=True, help_text='Node runs at once; empty: any number.', null=True, verbose_name='at once')),
                 ('rate_count', models.PositiveIntegerField(blank=True, help_text='So many starts per period.', null=True, verbose_name='starts')),
                 ('rate_seconds', models.FloatField(blank=True, help_text='Seconds.', null=True, verbose_name='period')),

@@ -15,6 +15,9 @@ class Gate(models.Model):
         HALF_OPEN = "half_open", _("half open")
 
     key = models.CharField(_("key"), max_length=250, primary_key=True)
+    # The version that declared it: an older one does not undo a newer one's word.  0: a node
+    # type or the settings.
+    source = models.BigIntegerField(default=0)
     max_running = models.PositiveIntegerField(
         _("at once"), null=True, blank=True, help_text=_("Node runs at once; empty: any number.")
     )
