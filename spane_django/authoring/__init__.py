@@ -19,11 +19,12 @@ from .verbs import (
     start_many,
     wait_for,
 )
-from .workflow import Chain, Step, Workflow
+from .workflow import Chain, Errors, Step, Workflow
 
 __all__ = [
     "Chain",
     "DuplicateWorkflow",
+    "Errors",
     "Step",
     "Workflow",
     "cancel",

@@ -25,6 +25,8 @@ class NodeOptions(TypedDict, total=False):
         timeout: Seconds or a timedelta that one attempt may take; None: the node type's.
         join: With several parents: ``all`` (default), ``any``, ``all_done``, ``none_failed``, or
             a number: that many of them.
+        losers: What becomes of parents, and all that leads only to them, that ``any`` or a number
+            goes on without: ``leave`` (default) lets them end, ``cancel`` cancels them.
         continue_on_fail: Whether the children run even if this node fails for good; they
             receive ``{"error": …}`` as its data.
         queue: The queue whose workers run it; None: the node type's, else the workflow's.
@@ -34,6 +36,7 @@ class NodeOptions(TypedDict, total=False):
     retry: Retry | None
     timeout: float | timedelta | None
     join: str | int | None
+    losers: Literal["cancel", "leave"] | None
     continue_on_fail: bool | None
     queue: str | None
     priority: int | None
@@ -134,6 +137,7 @@ _NODE: _Table = {
     "retry": ("retryPolicy", _retry_policy),
     "timeout": ("timeout", _milliseconds),
     "join": ("join", _join),
+    "losers": ("losers", _same),
     "continue_on_fail": ("continueOnFail", _same),
     "queue": ("queue", _same),
     "priority": ("priority", _same),

@@ -185,8 +185,30 @@ class Step:
     def id(self) -> str:
         return str(self._raw["id"])
 
+    @property
+    def errors(self) -> Errors:
+        """What follows if the node fails for good: ``charge.errors >> refund``."""
+        return Errors(self)
+
     def __repr__(self) -> str:
         return f"<Step {self.workflow.id}/{self.id}>"
+
+    def __rshift__(self, following: Connectable) -> Chain:
+        return _chain(self) >> following
+
+    def __rrshift__(self, leading: Connectable) -> Chain:
+        return _chain(leading) >> self
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """The way out of a `Step` that is taken if it fails for good, and only then.
+
+    ``charge >> ship`` and ``charge.errors >> refund``: a charge leads to one of the two.  What
+    follows receives the error as its data.
+    """
+
+    step: Step
 
     def __rshift__(self, following: Connectable) -> Chain:
         return _chain(self) >> following
@@ -204,7 +226,7 @@ class Chain:
     """
 
     heads: tuple[Step, ...]
-    tails: tuple[Step, ...]
+    tails: tuple[Step | Errors, ...]
 
     def __rshift__(self, following: Connectable) -> Chain:
         after = _chain(following)
@@ -217,7 +239,7 @@ class Chain:
         return _chain(leading) >> self
 
 
-Connectable = Step | Chain | Iterable["Step | Chain"]
+Connectable = Step | Errors | Chain | Iterable["Step | Errors | Chain"]
 """What may stand on either side of ``>>``."""
 
 
@@ -226,6 +248,8 @@ def _chain(connectable: Connectable) -> Chain:
         return connectable
     if isinstance(connectable, Step):
         return Chain((connectable,), (connectable,))
+    if isinstance(connectable, Errors):
+        return Chain((connectable.step,), (connectable,))
     parts = [_chain(part) for part in connectable]
     return Chain(
         tuple(step for part in parts for step in part.heads),
@@ -233,11 +257,23 @@ def _chain(connectable: Connectable) -> Chain:
     )
 
 
-def _connect(parent: Step, child: Step) -> None:
+def _connect(tail: Step | Errors, child: Step) -> None:
     """Write an edge to both of its ends; one that is there already stays as it is."""
+    parent = tail.step if isinstance(tail, Errors) else tail
     if parent.workflow is not child.workflow:
         raise ValueError(f"{parent!r} and {child!r} belong to different workflows")
     outputs = parent._raw.setdefault("outputs", [])
-    if child.id not in outputs:
+    is_new = child.id not in outputs
+    if is_new:
         outputs.append(child.id)
         child._raw.setdefault("inputs", []).append(parent.id)
+    _mark(parent, child, is_new=is_new, is_error=isinstance(tail, Errors))
+
+
+def _mark(parent: Step, child: Step, *, is_new: bool, is_error: bool) -> None:
+    """Make a new edge an error edge if it is to be one; it cannot become or cease to be one."""
+    if is_new and is_error:
+        parent._raw.setdefault("errorOutputs", []).append(child.id)
+    if is_error != (child.id in parent._raw.get("errorOutputs", ())):
+        message = f"{child!r} follows {parent!r} either if it succeeds or if it fails"
+        raise ValueError(message + ": for both, let each lead to a node of its own")

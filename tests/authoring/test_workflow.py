@@ -85,6 +85,10 @@ def definitions(draw: st.DrawFn) -> dict[str, Any]:
             node["config"] = {key: config[key] for key in config.keys() - NODE_OPTIONS}
         if draw(st.booleans()):
             node["join"] = {"rule": "n_of_m", "n": draw(st.integers(1, 3))}
+            if draw(st.booleans()):
+                node["losers"] = draw(st.sampled_from(["cancel", "leave"]))
+        if outputs and draw(st.booleans()):
+            node["errorOutputs"] = draw(st.lists(st.sampled_from(outputs), unique=True))
         nodes.append(shuffled(draw, node))
     roots = [node["id"] for node in nodes if not node.get("inputs")]
     key = "w" + draw(names)
@@ -169,6 +173,49 @@ def test_arrows_connect_steps_and_lists_of_steps(
     connect(*steps)
 
     assert edges_of(flow) == expected
+
+
+@pytest.mark.parametrize(
+    ("connect", "edges", "errors"),
+    [
+        (lambda a, b, c, d: (a >> b, a.errors >> c), {("a", "b"), ("a", "c")}, {("a", "c")}),
+        (lambda a, b, c, d: a.errors >> b >> c, {("a", "b"), ("b", "c")}, {("a", "b")}),
+        (lambda a, b, c, d: a >> b.errors >> c, {("a", "b"), ("b", "c")}, {("b", "c")}),
+        (lambda a, b, c, d: a.errors >> [b, c], {("a", "b"), ("a", "c")}, {("a", "b"), ("a", "c")}),
+        (lambda a, b, c, d: [a.errors, b] >> c, {("a", "c"), ("b", "c")}, {("a", "c")}),
+        (lambda a, b, c, d: [a, b] >> c.errors, {("a", "c"), ("b", "c")}, set()),
+        (lambda a, b, c, d: (a.errors >> b, a.errors >> b), {("a", "b")}, {("a", "b")}),
+    ],
+)
+def test_arrows_from_errors_are_error_edges(connect: Any, edges: Any, errors: Any) -> None:
+    flow, steps = diamond()
+
+    connect(*steps)
+
+    nodes = flow.definition()["nodes"]
+    assert edges_of(flow) == edges
+    assert {(n["id"], child) for n in nodes for child in n.get("errorOutputs", ())} == errors
+    assert read(flow.definition(), limits=Limits())[1] == []
+
+
+@pytest.mark.parametrize("is_error_first", [True, False])
+def test_a_node_follows_a_success_or_a_failure_and_not_both(*, is_error_first: bool) -> None:
+    _, (a, b, *_) = diamond()
+    ways = [a.errors, a] if is_error_first else [a, a.errors]
+    ways[0] >> b
+
+    with pytest.raises(ValueError, match="either if it succeeds or if it fails"):
+        ways[1] >> b
+
+
+def test_what_may_be_lost_is_said_at_the_join() -> None:
+    flow, (a, b, c, _) = diamond()
+    d = flow.add("first", "log", join="any", losers="cancel")
+
+    a >> [b, c] >> d
+
+    assert flow.definition()["nodes"][-1]["losers"] == "cancel"
+    assert read(flow.definition(), limits=Limits())[1] == []
 
 
 def test_steps_of_different_workflows_cannot_be_connected() -> None:
