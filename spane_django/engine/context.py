@@ -10,15 +10,17 @@ from typing import Any
 
 from ..conf import settings
 from ..core.expressions import has_templates, render
-from ..core.json import Json, UnstorableValue, decode, encode, printable
+from ..core.json import Json, UnstorableValue, encode, printable
 from ..core.statuses import NodeStatus
 from ..models import Execution, NodeRun
+from ..models.payloads import is_form, load
 from ..nodes.base import Context, Node
 from .approvals import approval_of
 from .children import children_of
 from .claim import Claim
 from .finished import Line
 from .inputs import Received
+from .payloads import load_text
 from .reading import read
 from .signals import signal_of
 from .versions import prepared
@@ -91,10 +93,10 @@ class Results(Mapping[str, Json]):
     def _fetch(self, node_id: str) -> Json:
         row = self._parents.get(node_id)
         if row is not None:
-            return None if row.output is None else decode(row.output)
+            return None if row.output is None else load_text(row.output)
         try:
             outputs = self._finished().values_list("output", flat=True)
-            return read(lambda: outputs.get(node_id=node_id))
+            return read(lambda: load(outputs.get(node_id=node_id)))
         except NodeRun.DoesNotExist:
             raise KeyError(node_id) from None
 
@@ -120,11 +122,11 @@ def context_of(
         workflow_id=version.workflow_key,
         node_id=claim.node_id,
         node_type=node.type,
-        config=deepcopy(version.nodes[claim.node_id].definition.config),
+        config=deepcopy(version.nodes[claim.node_id].config),
         input=received.decode(claim),
         previous_results=results,
         attempt=claim.attempt,
-        checkpoint=claim.checkpoint,
+        checkpoint=_checkpoint(claim),
         now=now,
         deadline=deadline,
         log=journal,
@@ -139,11 +141,16 @@ def context_of(
     return ctx
 
 
+def _checkpoint(claim: Claim) -> Json:
+    kept = claim.checkpoint
+    return read(lambda: load(kept)) if is_form(kept) else kept
+
+
 def _initial_data(claim: Claim, received: Received) -> Json:
     if received.initial_data is not None:
-        return decode(received.initial_data)
+        return load_text(received.initial_data)
     inputs = Execution.objects.values_list("input", flat=True)
-    return read(lambda: inputs.get(pk=claim.execution_id))
+    return read(lambda: load(inputs.get(pk=claim.execution_id)))
 
 
 def _rendered(ctx: Context) -> Mapping[str, Any]:

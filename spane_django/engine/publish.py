@@ -16,6 +16,7 @@ from ..core.schema import Fault
 from ..models import Workflow, WorkflowVersion
 from ..nodes.checks import node_faults
 from .db import atomic
+from .parts import part_faults, recursion_faults, write_parts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -31,6 +32,8 @@ def validate(raw: Any, *, check_nodes: bool = True) -> tuple[Definition | None, 
     definition, faults = read(raw, limits=limits)
     if definition is not None and check_nodes:
         faults += node_faults(definition)
+    if definition is not None and check_nodes and not faults:
+        faults += [*part_faults(definition), *recursion_faults(definition)]
     return definition, faults
 
 
@@ -76,6 +79,7 @@ def publish(
             published_at=now,
             published_by_id=by.pk if by else None,
         )
+        write_parts(version)
         workflow.current_version = version
         workflow.name = definition.name
         workflow.description = raw.get("description", "")

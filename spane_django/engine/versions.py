@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -20,14 +21,19 @@ from ..core.plan import Join
 from ..core.retry import DEFAULT
 from ..core.verdict import Policy
 from ..models.workflow import WorkflowVersion
-from ..nodes.base import registry
+from ..nodes.base import Node, registry
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedNode:
-    """A node with everything that its definition, its type and the settings say about it."""
+    """A node with everything that its definition, its type and the settings say about it.
+
+    Attributes:
+        config: Without the body that the node repeats, whose templates are not the node's own.
+    """
 
     definition: NodeDefinition
+    config: dict[str, Any]
     type: str
     queue: str
     priority: int | None
@@ -108,6 +114,7 @@ def _prepare(definition: Definition, node: NodeDefinition) -> PreparedNode:
     queue = node.options.get("queue") or (node_type and node_type.queue) or definition.queue
     return PreparedNode(
         definition=node,
+        config=_own_config(node, node_type),
         type=node.type,
         queue=queue or settings.QUEUE,
         priority=node.options.get("priority"),
@@ -120,6 +127,11 @@ def _prepare(definition: Definition, node: NodeDefinition) -> PreparedNode:
             max_losses=settings.MAX_LOSSES,
         ),
     )
+
+
+def _own_config(node: NodeDefinition, node_type: Node | None) -> dict[str, Any]:
+    body = node_type.body(node.config) if node_type else None
+    return {key: value for key, value in node.config.items() if body is None or value is not body}
 
 
 @receiver(setting_changed, dispatch_uid="spane_django.engine.versions")

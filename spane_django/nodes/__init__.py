@@ -16,26 +16,34 @@ from .base import (
     node,
     registry,
 )
+from .compensate import CompensateNode
 from .condition import ConditionNode
 from .delay import DelayNode
 from .email import EmailNode
 from .function import FunctionNode, register_function
 from .http import HttpNode
 from .log import LogNode
+from .loop import LoopNode
+from .map import MapNode
 from .merge import MergeNode
 from .set import SetNode
+from .sub_workflow import SubWorkflowNode
 from .switch import SwitchNode
 from .transform import TransformNode
 
 BUILT_INS: tuple[type[Node], ...] = (
+    CompensateNode,
     ConditionNode,
     DelayNode,
     EmailNode,
     FunctionNode,
     HttpNode,
     LogNode,
+    LoopNode,
+    MapNode,
     MergeNode,
     SetNode,
+    SubWorkflowNode,
     SwitchNode,
     TransformNode,
 )

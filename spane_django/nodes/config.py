@@ -7,9 +7,15 @@ from typing import Any
 
 from ..core.expressions import check, has_templates
 from ..core.json import Json
+from ..core.options import BODY
 from ..core.schema import Schema
 
 ANY_OBJECT: Schema = {"type": "object"}
+WORKFLOW_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 100}
+BODY_OR_WORKFLOW: dict[str, Schema] = {
+    "node": {**BODY, "description": "The node to run, without edges."},
+    "workflowId": {**WORKFLOW_ID, "description": "Or the workflow to run."},
+}
 NODE_IDS: Schema = {"type": ["string", "array"], "items": {"type": "string"}}
 
 
@@ -18,6 +24,12 @@ def node_ids(value: str | list[str] | None) -> list[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else value
+
+
+def body_of(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the node that a config holds as its body; None: there is none."""
+    body = config.get("node")
+    return body if isinstance(body, Mapping) else None
 
 
 def expression_faults(expression: Json, key: str) -> Iterator[str]:
