@@ -184,17 +184,19 @@ def _put(
         return
     token = uuid4()
     worker_id = want.worker_id if want else None
-    ids = statements().put(rows, worker_id=worker_id, token=token, now=now)
-    steps.claims += [
-        Claim(
-            id=ids[row.execution_id, row.node_id],
-            execution_id=row.execution_id,
-            version_id=executions[row.execution_id].version_id,
-            node_id=row.node_id,
-            token=token,
+    running = statements().put(rows, worker_id=worker_id, token=token, now=now)
+    for row in own:
+        run_id, attempt = running[row.execution_id, row.node_id]
+        steps.claims.append(
+            Claim(
+                id=run_id,
+                execution_id=row.execution_id,
+                version_id=executions[row.execution_id].version_id,
+                node_id=row.node_id,
+                token=token,
+                attempt=attempt,
+            )
         )
-        for row in own
-    ]
 
 
 def _continued(rows: list[RunRow], want: Want | None) -> list[RunRow]:

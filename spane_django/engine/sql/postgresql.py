@@ -104,9 +104,9 @@ WITH put AS (
         reason = excluded.reason, worker_id = excluded.worker_id,
         claim_token = excluded.claim_token, started_at = excluded.started_at,
         finished_at = excluded.finished_at
-    RETURNING n.id, n.execution_id, n.node_id, n.status
+    RETURNING n.id, n.execution_id, n.node_id, n.status, n.attempt
 )
-SELECT id, execution_id, node_id FROM put WHERE status = 'running'
+SELECT id, execution_id, node_id, attempt FROM put WHERE status = 'running'
 """
 
 UPDATE_EXECUTIONS = """
@@ -206,14 +206,14 @@ class PostgreSQL:
 
     def put(
         self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
-    ) -> dict[Key, int]:
+    ) -> dict[Key, tuple[int, int]]:
         names = (
             "execution_id", "node_id", "node_type", "status", "queue", "priority",
             "available_at", "is_held", "is_limited", "open_edges", "live_edges",
             "broken_edges", "reason",
         )  # fmt: skip
         parameters = [worker_id, token, now, now, now, *_columns(rows, names)]
-        return {(row[1], row[2]): row[0] for row in self._rows(PUT, parameters)}
+        return {(row[1], row[2]): (row[0], row[3]) for row in self._rows(PUT, parameters)}
 
     def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
         names = ("id", "status", "active_nodes", "failed_nodes", "finished_at")

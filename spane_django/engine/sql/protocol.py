@@ -40,8 +40,12 @@ class Statements(Protocol):
 
     def put(
         self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
-    ) -> dict[Key, int]:
-        """Insert node runs or decide pending ones; return the ids of those put as running."""
+    ) -> dict[Key, tuple[int, int]]:
+        """Insert node runs or decide pending ones.
+
+        Returns:
+            Of those put as running, the id and the number of the attempt.
+        """
 
     def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
         """Write status, counts and end of locked executions."""

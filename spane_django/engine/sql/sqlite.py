@@ -68,7 +68,7 @@ SET status = excluded.status, available_at = excluded.available_at, is_held = ex
     broken_edges = excluded.broken_edges, reason = excluded.reason,
     worker_id = excluded.worker_id, claim_token = excluded.claim_token,
     started_at = excluded.started_at, finished_at = excluded.finished_at
-RETURNING id
+RETURNING id, attempt
 """
 
 UPDATE_EXECUTION = """
@@ -142,8 +142,8 @@ class SQLite:
 
     def put(
         self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
-    ) -> dict[Key, int]:
-        running: dict[Key, int] = {}
+    ) -> dict[Key, tuple[int, int]]:
+        running: dict[Key, tuple[int, int]] = {}
         for row in rows:
             is_running = row.status is NodeStatus.RUNNING
             parameters = [
@@ -153,9 +153,9 @@ class SQLite:
                 token if is_running else None, now, now if is_running else None,
                 now if row.status.is_final else None,
             ]  # fmt: skip
-            (row_id,) = self._row(PUT, parameters)
+            row_id, attempt = self._row(PUT, parameters)
             if is_running:
-                running[row.execution_id, row.node_id] = row_id
+                running[row.execution_id, row.node_id] = (row_id, attempt)
         return running
 
     def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
