@@ -16,18 +16,13 @@ from ..core.errors import SpaneError
 from ..core.statuses import (
     ExecutionEvent,
     ExecutionStatus,
-    NodeStatus,
     after_execution,
 )
-from ..models import Execution, NodeRun
-from ..models.node_run import NodeRunQuerySet
+from ..models import Execution
 from .audit import record
 from .db import atomic
 from .ending import Todo, end
 from .followup import follow_up_on_commit
-from .release import let_in, release_roots
-from .versions import prepared
-from .wake import wake_on_commit
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -51,8 +46,8 @@ def pause(
     with atomic():
         execution = locked(execution_id)
         was = execution.status
-        _move(execution, ExecutionEvent.PAUSED, reason=reason)
-        _claimable(execution).update(is_held=True)
+        hold(execution, reason=reason)
+        follow_up_on_commit(Todo(paused={execution_id}), now=now)
         _audit("pause", execution, was, now=now, by=by, reason=reason)
     return execution
 
@@ -71,11 +66,9 @@ def resume(
     with atomic():
         execution = locked(execution_id)
         was = execution.status
-        if _must_wait(execution, now=now):
-            _move(execution, ExecutionEvent.POSTPONED, reason=reason)
-            follow_up_on_commit(Todo(slots={execution.slot} - {""}), now=now)
-        else:
-            _go_on(execution, now=now, reason=reason)
+        go_on(execution, now=now, reason=reason)
+        todo = Todo(paused={execution_id}, slots={execution.slot} - {""})
+        follow_up_on_commit(todo, now=now)
         _audit("resume", execution, was, now=now, by=by, reason=reason)
     return execution
 
@@ -162,46 +155,3 @@ def _audit(
         after={"status": execution.status},
         reason=reason,
     )
-
-
-def _must_wait(execution: Execution, *, now: datetime) -> bool:
-    """Say whether an execution that goes on is not to start yet: before its time, or in line."""
-    is_early = execution.start_at is not None and execution.start_at > now
-    return execution.started_at is None and (is_early or bool(execution.slot))
-
-
-def _go_on(execution: Execution, *, now: datetime, reason: str) -> None:
-    _move(execution, ExecutionEvent.RESUMED, reason=reason)
-    if execution.started_at is None:
-        _start_late(execution, now=now)
-    runs = _claimable(execution)
-    wake_on_commit(runs.filter(available_at__lte=now).values_list("queue", flat=True))
-    runs.exclude(is_limited=True, status=NodeStatus.READY).update(is_held=False)
-    let_in_again(execution)
-
-
-def _move(execution: Execution, event: ExecutionEvent, *, reason: str) -> Execution:
-    execution.status = after_execution(ExecutionStatus(execution.status), event).value
-    execution.reason = reason
-    execution.save(update_fields=["status", "reason"])
-    return execution
-
-
-def let_in_again(execution: Execution) -> None:
-    """Fill the places of a locked execution that limits its nodes and has been changed."""
-    most = prepared(execution.version_id).max_concurrency
-    if most is not None and execution.status == ExecutionStatus.RUNNING:
-        let_in(execution.pk, most)
-
-
-def _start_late(execution: Execution, *, now: datetime) -> None:
-    version = prepared(execution.version_id)
-    execution.active_nodes = len(version.graph.roots)
-    execution.started_at = now
-    execution.save(update_fields=["active_nodes", "started_at"])
-    wake_on_commit(release_roots(version, [(execution.pk, execution.priority)], now=now))
-
-
-def _claimable(execution: Execution) -> NodeRunQuerySet:
-    waiting = [NodeStatus.READY, NodeStatus.WAITING]
-    return NodeRun.objects.filter(execution=execution, status__in=waiting)

@@ -16,6 +16,7 @@ from uuid import UUID
 from ..core.statuses import ExecutionEvent, ExecutionStatus, after_execution
 from ..models import Execution
 from .cancelling import cancel_unstarted
+from .clear import mark_ended
 from .notify import notify_ended
 from .rows import ExecutionRow
 from .sequels import start_sequels
@@ -30,6 +31,7 @@ class Todo:
         broken: Those of them of which a child has not completed.
         slots: Slots that may have room.
         ended: Executions whose children must not outlive them.
+        paused: Executions that were paused or resumed, and whose children follow.
         runs: Node runs that have ended, though children of theirs may not have.
         signals: Names and keys of signals that have just been waited for.
         queues: Queues that have work.
@@ -39,6 +41,7 @@ class Todo:
     broken: set[int] = field(default_factory=set)
     slots: set[str] = field(default_factory=set)
     ended: set[UUID] = field(default_factory=set)
+    paused: set[UUID] = field(default_factory=set)
     runs: set[int] = field(default_factory=set)
     signals: set[tuple[str, str]] = field(default_factory=set)
     queues: set[str] = field(default_factory=set)
@@ -49,7 +52,8 @@ class Todo:
             getattr(self, mine.name).update(getattr(other, mine.name))
 
     def __bool__(self) -> bool:
-        return bool(self.parents or self.slots or self.ended or self.runs or self.signals)
+        """Say whether anything but waking queues is to be done."""
+        return any(getattr(self, mine.name) for mine in fields(self) if mine.name != "queues")
 
 
 def conclude(rows: Sequence[ExecutionRow], *, now: datetime) -> Todo:
@@ -65,6 +69,7 @@ def conclude(rows: Sequence[ExecutionRow], *, now: datetime) -> Todo:
             if row.parent_run_id is not None:
                 todo.broken.add(row.parent_run_id)
     todo.queues |= start_sequels(rows, now=now)
+    mark_ended(rows, now=now)
     notify_ended(rows)
     return todo
 

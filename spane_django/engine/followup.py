@@ -5,13 +5,14 @@ process that died left undone.  Each may be done twice, or by two at once, to no
 
 * A node run goes on when none of its children is unfinished, or too many of them have failed.
 * A child whose parent node has ended is cancelled, unless it was to outlive it.
+* A child is paused and resumed with its parent, if it follows it.
 * An execution that waits for a slot starts when there is room.
 * A signal reaches a node that began to wait for it at the very moment when it was sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -32,10 +33,15 @@ from ..models.execution import ExecutionQuerySet
 from ..models.node_run import NodeRunQuerySet
 from .db import atomic, in_transaction, on_commit
 from .ending import Todo, end
+from .pausing import go_on, hold
 from .promote import fill, slots_with_pending
 from .signals import match, unmatched
 from .wake import wake
 
+PAUSED_WITH_PARENT = "paused with its parent"
+
+# One that has not started is not paused: who fills its slot looks at its parent.
+_PAUSABLE = ExecutionStatus.RUNNING
 _FINAL_RUN = [status.value for status in NodeStatus if status.is_final]
 
 
@@ -47,6 +53,8 @@ def follow_up(todo: Todo, *, now: datetime) -> set[str]:
         if todo.ended or todo.runs:
             further = close(_left_behind(todo), now=now)
             _close_approvals(todo, now=now)
+        if todo.paused:
+            further.paused |= follow_pauses(_children().filter(parent_id__in=todo.paused), now=now)
         queues |= resume_parents(todo.parents, now=now, broken=todo.broken)
         for slot in sorted(todo.slots):
             queues |= fill(slot, now=now)
@@ -72,6 +80,7 @@ def follow_up_all(*, now: datetime) -> set[str]:
     queues = resume_parents(parents, now=now, broken=parents)
     orphans = _children().filter(parent_run__status__in=_FINAL_RUN)
     todo = close(orphans.values_list("id", flat=True)[: settings.BATCH], now=now)
+    todo.paused |= follow_pauses(_children(), now=now)
     todo.slots |= slots_with_pending()
     todo.signals |= unmatched(now=now)
     return queues | follow_up(todo, now=now)
@@ -113,6 +122,43 @@ def close(execution_ids: Iterable[UUID], *, now: datetime) -> Todo:
                 ended = end(child, ExecutionEvent.CANCELLED, reason="its parent ended", now=now)
                 todo.add(ended)
     return todo
+
+
+def follow_pauses(children: ExecutionQuerySet, *, now: datetime) -> set[UUID]:
+    """Pause and resume children as their parents are; return those that have changed."""
+    to_pause = children.filter(status=_PAUSABLE, parent__status=ExecutionStatus.PAUSED)
+    to_resume = children.filter(
+        status=ExecutionStatus.PAUSED,
+        reason=PAUSED_WITH_PARENT,
+        parent__status=ExecutionStatus.RUNNING,
+    )
+    changed = {key for key in _ids(to_pause) if _change(key, _PAUSABLE, _hold, now=now)}
+    paused = ExecutionStatus.PAUSED
+    return changed | {key for key in _ids(to_resume) if _change(key, paused, _go_on, now=now)}
+
+
+def _ids(executions: ExecutionQuerySet) -> list[UUID]:
+    return list(executions.order_by("id").values_list("id", flat=True))
+
+
+def _change(
+    execution_id: UUID, status: ExecutionStatus, change: Callable[..., None], *, now: datetime
+) -> bool:
+    """Change an execution, under its lock, if it still has that status; say whether it had."""
+    with atomic():
+        found = Execution.objects.select_for_update(of=("self",)).get(pk=execution_id)
+        has_status = found.status == status
+        if has_status:
+            change(found, now=now)
+    return has_status
+
+
+def _hold(child: Execution, *, now: datetime) -> None:
+    hold(child, reason=PAUSED_WITH_PARENT)
+
+
+def _go_on(child: Execution, *, now: datetime) -> None:
+    go_on(child, now=now, reason="")
 
 
 def _children() -> ExecutionQuerySet:

@@ -1,7 +1,7 @@
 """Opening executions again: their node runs as the plan says, their counts, their dead letters.
 
 `plan.reopen` and `rewind.rewind` decide what becomes of every node; here it becomes rows, under
-the lock of the execution.  The verbs that lead here are in `retry`, `rerun` and `by_hand`.
+the lock of the execution.  The verbs that lead here are in `retry`, `rerun` and `operate`.
 
 * A node that runs again does so with a fresh budget of attempts; the number of the attempt goes on.
 * A node that is undone loses its result; one that was under way is taken from its worker, whose
@@ -29,7 +29,9 @@ from ..core.statuses import (
     after_node,
 )
 from ..models import DeadLetter, Execution, NodeRun
-from .control import let_in_again, locked
+from .clear import require_data
+from .control import locked
+from .pausing import let_in_again
 from .release import run_row
 from .sql import statements
 from .versions import PreparedVersion, prepared
@@ -81,14 +83,29 @@ def standing(execution_id: UUID) -> Standing:
 
     Raises:
         UnknownExecution: there is none.
+        ClearedData: its data are gone.
     """
     execution = locked(execution_id)
+    require_data(execution)
     runs = execution.node_runs.select_for_update(of=("self",)).defer("output", "checkpoint")
     return Standing(
         execution=execution,
         version=prepared(execution.version_id),
         runs={run.node_id: run for run in runs.order_by("id")},
     )
+
+
+def locked_run(execution: Execution, node_id: str) -> NodeRun:
+    """Return the run of a node under its lock, so that no worker claims it meanwhile.
+
+    Raises:
+        UnknownNodeRun: there is none.
+    """
+    runs = execution.node_runs.select_for_update(of=("self",)).filter(node_id=node_id)
+    run = runs.first()
+    if run is None:
+        raise UnknownNodeRun(f"execution {execution.pk} has no run of node '{node_id}'")
+    return run
 
 
 def run_again(found: Standing, node_id: str, *, now: datetime) -> None:
