@@ -23,6 +23,7 @@ from .audit import record
 from .db import atomic
 from .ending import Todo, end
 from .followup import follow_up_on_commit
+from .pausing import go_on, hold
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
