@@ -208,8 +208,8 @@ class Definition:
         return str(self.raw.get("saveData", "all"))
 
     @property
-    def keep_days(self) -> dict[str, float]:
-        """How long executions are kept after they ended, by status; the settings say the rest."""
+    def keep_days(self) -> dict[str, float | None]:
+        """Days that executions are kept, by status; None: without end.  Else the settings say."""
         return dict(self.raw.get("keepDays", {}))
 
     @property

@@ -22,9 +22,11 @@ from ..core.outcome import Child, Failure, Outcome, StartChildren
 from ..core.schema import faults_in
 from ..core.statuses import ExecutionStatus
 from ..models import Execution, WorkflowVersion
+from ..models.payloads import PayloadUnavailable, load
 from ..nodes.base import ChildRun
 from .claim import Claim
 from .outputs import errors_of, outputs_of
+from .payloads import store
 from .release import insert
 from .rows import ExecutionRow, NewExecution
 from .start import UnknownWorkflow, current_version
@@ -46,7 +48,8 @@ def planned(
     try:
         return wait, list(_rows(claim, wait, parent, now=now))
     except SpaneError as error:
-        failure = Failure(message=str(error), type=type(error).__name__, is_retryable=False)
+        may_pass = isinstance(error, PayloadUnavailable)
+        failure = Failure(message=str(error), type=type(error).__name__, is_retryable=may_pass)
         return failure, []
 
 
@@ -75,7 +78,7 @@ def children_of(claim: Claim, first: int = 0) -> list[ChildRun]:
             execution_id=key,
             item=item or 0,
             status=status,
-            output=outputs.get(key),
+            output=load(outputs.get(key)),
             error=errors.get(key, ""),
         )
         for key, item, status, _ in rows
@@ -142,7 +145,7 @@ def _row(
         workflow_id=version.workflow_id,
         version_id=version.id,
         status=ExecutionStatus.RUNNING if is_running else ExecutionStatus.PENDING,
-        input=_text(child, version),
+        input=_text(child, version, now=now),
         priority=parent.priority,
         active_nodes=len(version.graph.roots) if is_running else 0,
         created_at=now,
@@ -165,14 +168,14 @@ def _slot(claim: Claim, wait: StartChildren, version: PreparedVersion) -> tuple[
     return version.slot_for("")
 
 
-def _text(child: Child, version: PreparedVersion) -> str:
+def _text(child: Child, version: PreparedVersion, *, now: datetime) -> str:
     schema = version.definition.input_schema
     faults = list(faults_in(schema, child.input, "input")) if schema else []
     if faults:
         raise RefusedChild(
             f"'{version.workflow_key}' refuses its input: " + "; ".join(map(str, faults))
         )
-    return encode(child.input, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+    return store(encode(child.input, limit_bytes=settings.MAX_PAYLOAD_BYTES), now=now)
 
 
 def unfinished_of(parent_id: UUID) -> list[UUID]:

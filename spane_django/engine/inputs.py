@@ -6,7 +6,7 @@ that no node can change what another one sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,9 +14,12 @@ from ..core.inputs import node_input
 from ..core.json import Json, decode
 from ..core.statuses import NodeStatus
 from .claim import Claim
+from .payloads import composed, load_text
 from .rows import Key, ParentRow
 from .sql import statements
 from .versions import prepared
+
+ReadText = Callable[[str], Json]
 
 
 @dataclass(slots=True)
@@ -32,25 +35,35 @@ class Received:
     parents: dict[str, ParentRow]
 
     def decode(self, claim: Claim) -> Json:
-        """Return the node's input, a copy of its own."""
+        """Return the node's input, a copy of its own, large payloads loaded."""
+        return self._read(claim, load_text)
+
+    def stored(self, claim: Claim) -> Json:
+        """Return the node's input as a column holds it: large payloads stay where they are."""
+        data = self._read(claim, decode)
+        several = len(prepared(claim.version_id).graph.parents[claim.node_id]) > 1
+        return composed(data) if several else data
+
+    def _read(self, claim: Claim, read_text: ReadText) -> Json:
         graph = prepared(claim.version_id).graph
-        initial = None if self.initial_data is None else decode(self.initial_data)
-        runs = {node_id: _Parent(row) for node_id, row in self.parents.items()}
+        initial = None if self.initial_data is None else read_text(self.initial_data)
+        runs = {node_id: _Parent(row, read_text) for node_id, row in self.parents.items()}
         return node_input(graph, claim.node_id, initial, runs)
 
 
 class _Parent:
     """A parent's row, decoded when looked at."""
 
-    def __init__(self, row: ParentRow) -> None:
+    def __init__(self, row: ParentRow, read_text: ReadText) -> None:
         self._row = row
+        self._read_text = read_text
         self.status = row.status
         self.error = row.error_message
         self.next_nodes: list[str] | None = decode(row.next_nodes or "null")
 
     @property
     def data(self) -> Json:
-        return None if self._row.output is None else decode(self._row.output)
+        return None if self._row.output is None else self._read_text(self._row.output)
 
 
 def receive(
@@ -76,9 +89,9 @@ def receive(
 
 
 def inputs_of(claims: Sequence[Claim]) -> dict[Key, Json]:
-    """Return the inputs of claimed node runs, decoded."""
+    """Return the inputs of claimed node runs as columns hold them: not loaded."""
     return {
-        claim.key: received.decode(claim)
+        claim.key: received.stored(claim)
         for claim, received in zip(claims, receive(claims), strict=True)
     }
 

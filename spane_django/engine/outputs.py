@@ -12,13 +12,14 @@ from uuid import UUID
 from ..core.json import Json
 from ..core.statuses import NodeStatus
 from ..models import Execution, NodeRun
+from .payloads import composed
 from .versions import prepared
 
 _CHUNK = 1_000
 
 
 def outputs_of(executions: Collection[tuple[UUID, int]]) -> dict[UUID, Json]:
-    """Return the outputs of completed executions.
+    """Return the outputs of completed executions, as columns hold them: not loaded.
 
     Args:
         executions: Their ids, each with the id of its version.
@@ -62,7 +63,7 @@ def _outputs(keys: Sequence[UUID], leaves: Sequence[str]) -> dict[UUID, Json]:
 def _output(found: dict[str, Json], leaves: Sequence[str]) -> Json:
     if len(found) == 1:
         return next(iter(found.values()))
-    return {leaf: found[leaf] for leaf in leaves if leaf in found} or None
+    return composed({leaf: found[leaf] for leaf in leaves if leaf in found}) or None
 
 
 def _chunks(keys: Sequence[UUID]) -> Iterable[Sequence[UUID]]:

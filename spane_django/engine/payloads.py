@@ -16,6 +16,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from secrets import token_hex
+from typing import Any
 from uuid import UUID
 
 from django.core.files.base import ContentFile
@@ -63,11 +64,10 @@ def stored(value: Json, *, now: datetime) -> Json:
     return value if kept is text else decode(kept)
 
 
-def composed(parts: dict[str, Json]) -> Json:
-    """Return an object made of values of columns, itself fit for a column."""
-    if KEY in parts or any(map(is_form, parts.values())):
-        return {KEY: {"parts": parts}}
-    return parts
+def composed(parts: dict[str, Json] | list[Json]) -> Json:
+    """Return an object or a list made of values of columns, itself fit for a column."""
+    values = parts if isinstance(parts, list) else [*parts.values(), parts]
+    return {KEY: {"parts": parts}} if any(map(is_form, values)) else parts
 
 
 def load_text(text: str) -> Json:
@@ -86,11 +86,11 @@ def record(written: Iterable[tuple[UUID, str]], *, now: datetime) -> None:
     Args:
         written: Executions, each with the JSON text of a column.
     """
-    forms = [(key, decode(text)[KEY]) for key, text in written if text.startswith(MARK)]
     rows = [
         Payload(execution_id=key, name=form["name"], size_bytes=form["bytes"], created_at=now)
-        for key, form in forms
-        if "name" in form
+        for key, text in written
+        if text.startswith(MARK)
+        for form in _references(decode(text))
     ]
     if rows:
         Payload.objects.bulk_create(rows)
@@ -142,6 +142,17 @@ def _written(text: str, *, now: datetime) -> str:
         ) from error
     preview = text[:PREVIEW_CHARACTERS]
     return encode({KEY: {"name": name, "bytes": len(data), "preview": preview}})
+
+
+def _references(value: Json) -> Iterator[dict[str, Any]]:
+    if not is_form(value):
+        return
+    form = value[KEY]
+    if "name" in form:
+        yield form
+    parts = form.get("parts", ())
+    for part in parts.values() if isinstance(parts, dict) else parts:
+        yield from _references(part)
 
 
 def _listed(directory: str) -> tuple[list[str], list[str]]:

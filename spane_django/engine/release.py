@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import NodeRun
+from .payloads import record
 from .rows import NewExecution, RunRow
 from .sql import statements
 from .versions import PreparedVersion
@@ -50,6 +51,7 @@ def insert(version: PreparedVersion, rows: Sequence[NewExecution], *, now: datet
         The queues with new work, to be woken after the commit.
     """
     statements().insert_executions(rows)
+    record(((row.id, row.input) for row in rows), now=now)
     running = [(row.id, row.priority) for row in rows if row.status is ExecutionStatus.RUNNING]
     return release_roots(version, running, now=now) if running else set()
 

@@ -15,7 +15,9 @@ from uuid import UUID
 from ..core.errors import SpaneError
 from ..core.statuses import NodeStatus
 from ..models import DeadLetter, Execution
+from ..models.payloads import load
 from .audit import record
+from .clear import require_data
 from .control import UnknownExecution, locked
 from .db import atomic
 from .reopen import UnknownNodeRun, resolve_letters, run_again, standing
@@ -107,13 +109,18 @@ def replay(
 
     Raises:
         UnknownExecution: there is none.
+        ClearedData: its input is gone.
+        PayloadUnavailable: its input cannot be read from the file storage.
     """
     original = Execution.objects.filter(pk=execution_id).first()
     if original is None:
         raise UnknownExecution(f"Execution {execution_id} not found")
+    require_data(original)
     options = StartOptions(priority=original.priority, by=by, replay_of=original.pk)
+    # Large data are copied: each execution has files of its own.
+    data = load(original.input)
     with atomic():
-        replayed = start_version(original.version_id, original.input, now=now, options=options)
+        replayed = start_version(original.version_id, data, now=now, options=options)
         made = {"execution": str(replayed)}
         record("replay", now=now, by=by, execution_id=original.pk, after=made, reason=reason)
     return Execution.objects.select_related("workflow").get(pk=replayed)

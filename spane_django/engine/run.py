@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from asyncio import to_thread
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from .claim import Claim
 from .context import Journal, context_of
 from .finished import Finished
 from .inputs import Received
+from .payloads import is_large, store, stored
 from .versions import PreparedNode, prepared
 
 TRACEBACK_CHARACTERS = 8_000
@@ -82,7 +84,7 @@ def run(work: Work, *, clock: Clock = utc_now) -> Finished:
     _close_old_connections()
     try:
         node, ctx = _prepare(work, journal, started_at)
-        outcome, output = _accept(node.execute(ctx))
+        outcome, output = _kept(*_accept(node.execute(ctx), work), now=started_at)
     except BaseException as error:
         outcome, output = failure_of(error), "null"
     finally:
@@ -100,7 +102,11 @@ async def run_async(work: Work, *, clock: Clock = utc_now) -> Finished:
     journal = Journal(work.claim, clock)
     try:
         node, ctx = _prepare(work, journal, started_at)
-        outcome, output = _accept(await node.execute(ctx))
+        outcome, output = _accept(await node.execute(ctx), work)
+        if is_large(output):
+            outcome, output = await to_thread(_kept, outcome, output, now=started_at)
+        else:
+            outcome, output = _kept(outcome, output, now=started_at)
     except BaseException as error:
         outcome, output = failure_of(error), "null"
     return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
@@ -173,7 +179,7 @@ def _checked_node(version_id: int, node_id: str) -> Node:
     return node
 
 
-def _accept(answer: Any) -> tuple[Outcome, str]:
+def _accept(answer: Any, work: Work) -> tuple[Outcome, str]:
     """Return a node's answer as an outcome with its data as JSON text."""
     if isinstance(answer, Failure):
         return _storable(answer), "null"
@@ -183,8 +189,17 @@ def _accept(answer: Any) -> tuple[Outcome, str]:
         result = answer if isinstance(answer, Result) else Result(answer)
         return _checked_result(result), encode(result.data, limit_bytes=settings.MAX_PAYLOAD_BYTES)
     except UnstorableValue as error:
-        message = f"the node's output cannot be stored: {error}"
+        message = f"the output of node '{work.claim.node_id}' cannot be stored: {error}"
+        if "measures" in str(error):
+            message += " (MAX_PAYLOAD_BYTES): keep large data elsewhere and hand on where they are"
         return Failure(message=message, type="UnstorableOutput", is_retryable=False), "null"
+
+
+def _kept(outcome: Outcome, output: str, *, now: datetime) -> tuple[Outcome, str]:
+    """Put what is too large for a row into the file storage."""
+    if isinstance(outcome, Wait) and outcome.checkpoint is not None:
+        outcome = replace(outcome, checkpoint=stored(outcome.checkpoint, now=now))
+    return outcome, store(output, now=now)
 
 
 def _storable(failure: Failure) -> Failure:

@@ -21,6 +21,7 @@ from ..core.parts import END
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import Execution, LogLine, NodeRun
 from .outputs import outputs_of
+from .payloads import composed
 from .release import insert
 from .rows import ExecutionRow, NewExecution
 from .start import current_version
@@ -67,12 +68,17 @@ def _start_ending(
     if not steps and "finally" not in version.definition.raw:
         return set()
     relation = _Relation.COMPENSATION if steps else _Relation.ENDING
-    data = {**_account(row, execution, version), "steps": steps}
+    data = {**_account(row, execution, version), "steps": composed(steps)}
     return _start(row, part_of(version.id, END), relation, data, now=now)
 
 
 def _start(
-    row: ExecutionRow, version: PreparedVersion, relation: _Relation, data: Json, *, now: datetime
+    row: ExecutionRow,
+    version: PreparedVersion,
+    relation: _Relation,
+    data: dict[str, Json],
+    *,
+    now: datetime,
 ) -> set[str]:
     timeout = version.definition.timeout
     sequel = NewExecution(
@@ -80,7 +86,7 @@ def _start(
         workflow_id=version.workflow_id,
         version_id=version.id,
         status=ExecutionStatus.RUNNING,
-        input=encode(data),
+        input=encode(composed(data)),
         priority=row.priority,
         active_nodes=len(version.graph.roots),
         created_at=now,
@@ -114,12 +120,12 @@ def _errors(execution: Execution) -> Iterator[dict[str, Json]]:
         yield {"nodeId": run.node_id, "type": run.error_type, "message": run.error_message}
 
 
-def _undo_steps(execution: Execution, version: PreparedVersion) -> Iterator[dict[str, Json]]:
+def _undo_steps(execution: Execution, version: PreparedVersion) -> Iterator[Json]:
     """Yield what is to be undone, the last first, with what each node had come to."""
     undone = [key for key, node in version.definition.nodes.items() if "undo" in node.raw]
     runs = NodeRun.objects.completed().filter(execution=execution, node_id__in=undone)
     for run in runs.order_by("-finished_at", "-id"):
-        yield {"nodeId": run.node_id, "output": run.output}
+        yield composed({"nodeId": run.node_id, "output": run.output})
 
 
 def _tell(execution: Execution, message: str, *, now: datetime) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -24,6 +24,7 @@ from ..core.outcome import Result, StartChildren
 from ..core.plan import Ended
 from ..core.statuses import NodeEvent, NodeStatus, after_node
 from ..core.verdict import Budget, Verdict, judge
+from ..models.payloads import is_form
 from .children import planned
 from .claim import Claim, Want, take
 from .db import in_transaction
@@ -32,6 +33,7 @@ from .finished import Finished
 from .followup import follow_up
 from .history import record_failures, record_lines
 from .inputs import parent_row
+from .payloads import record
 from .progress import follow
 from .rows import AmendedRow, CompletedRow, ExecutionRow, Key, NewExecution, ParentRow, Proof
 from .sql import statements
@@ -103,6 +105,7 @@ def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -
             if first.setdefault(item.claim.proof, item) is not item:
                 settlement.lost.append(item.claim)
         accepted = _record([_judge(item, executions, now=now) for item in first.values()])
+        record(_written(accepted), now=now)
         taken = {item.claim.proof for item in accepted}
         settlement.lost += [item.claim for proof, item in first.items() if proof not in taken]
         steps = follow(executions, _ended(accepted), now=now, want=want)
@@ -167,6 +170,15 @@ def _record(judged: Sequence[Judged]) -> list[Judged]:
     )
     record_lines([line for item in accepted for line in item.finished.lines])
     return accepted
+
+
+def _written(accepted: Iterable[Judged]) -> Iterator[tuple[UUID, str]]:
+    """Yield the JSON text of columns that may refer to files, with the execution."""
+    for item in accepted:
+        if item.row is not None:
+            yield item.claim.execution_id, item.row.output
+        elif item.verdict.wait is not None and is_form(item.verdict.wait.checkpoint):
+            yield item.claim.execution_id, encode(item.verdict.wait.checkpoint)
 
 
 def _completed_row(finished: Finished, verdict: Verdict) -> CompletedRow:

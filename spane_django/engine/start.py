@@ -22,10 +22,12 @@ from ..core.json import Json, UnstorableValue, decode, encode
 from ..core.schema import Fault, faults_in
 from ..core.statuses import ExecutionStatus
 from ..models import Execution, Workflow
+from ..models.payloads import load
 from .db import alias, atomic
+from .payloads import store
 from .release import insert
 from .rows import NewExecution
-from .versions import PreparedVersion, prepared
+from .versions import PreparedVersion, prepared, require_startable
 from .wake import wake_on_commit
 
 if TYPE_CHECKING:
@@ -109,7 +111,9 @@ def start_version(version_id: int, data: Json, *, now: datetime, options: StartO
 
     Raises:
         InvalidInput: an option is refused.
+        WrongVersionStatus: it is archived.
     """
+    require_startable(version_id)
     version = prepared(version_id)
     texts = _checked_inputs(version, [data], options, now=now)
     with atomic():
@@ -152,7 +156,8 @@ def _known(workflow: str, data: Json, options: StartOptions) -> Execution | None
     found = executions.filter(
         workflow__key=workflow, idempotency_key=options.idempotency_key
     ).first()
-    if found is not None and not _is_stored_as(found.input, data):
+    # What has been cleared cannot be compared: the key alone says that it is the same.
+    if found is not None and found.cleared_at is None and not _is_stored_as(found.input, data):
         raise IdempotencyConflict(
             f"the idempotency key was used with another input, for execution {found.pk}: "
             "use a new key for new work"
@@ -162,7 +167,7 @@ def _known(workflow: str, data: Json, options: StartOptions) -> Execution | None
 
 def _is_stored_as(stored: Json, data: Json) -> bool:
     try:
-        return bool(stored == decode(encode(data)))
+        return bool(load(stored) == decode(encode(data)))
     except UnstorableValue:
         return False
 
@@ -212,7 +217,7 @@ def _checked_inputs(
             faults += faults_in(schema, data, path) if schema else ()
     if faults:
         raise InvalidInput(faults)
-    return texts
+    return [store(text, now=now) for text in texts]
 
 
 def _option_faults(options: StartOptions) -> Iterable[Fault]:

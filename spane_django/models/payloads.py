@@ -5,7 +5,7 @@ under the single key `KEY`:
 
 * ``{"name", "bytes", "preview"}``: the JSON lies in the storage under that name;
 * ``{"literal": …}``: the JSON itself, which happens to have that key, too;
-* ``{"parts": {…}}``: an object of which some values are such forms.
+* ``{"parts": …}``: an object or a list of which some values are such forms.
 
 Whoever writes such a column writes a value that has the key as a literal, so that no data can
 pass for a reference (`engine.payloads`, where writing is).  A name that the engine would not have
@@ -16,6 +16,7 @@ given is not followed in any case.  Whoever reads such a column for a node reads
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from django.core.files.storage import Storage, storages
 
@@ -57,7 +58,7 @@ def load(value: Json) -> Json:
     if "literal" in form:
         return form["literal"]
     if "parts" in form:
-        return {key: load(part) for key, part in form["parts"].items()}
+        return _each(load, form["parts"])
     return _read(form["name"])
 
 
@@ -69,8 +70,14 @@ def shown(value: Json) -> Json:
     if "literal" in form:
         return form["literal"]
     if "parts" in form:
-        return {key: shown(part) for key, part in form["parts"].items()}
+        return _each(shown, form["parts"])
     return {"sizeBytes": form["bytes"], "preview": form["preview"]}
+
+
+def _each(change: Callable[[Json], Json], parts: Json) -> Json:
+    if isinstance(parts, list):
+        return [change(part) for part in parts]
+    return {key: change(part) for key, part in parts.items()}
 
 
 def _read(name: str) -> Json:

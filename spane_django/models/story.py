@@ -13,7 +13,7 @@ Each function costs the same few queries, whatever the size of the execution.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from uuid import UUID
 from ..core.definition import Definition
 from ..core.json import Json
 from ..core.statuses import ExecutionStatus, NodeStatus
+from .payloads import load
 
 if TYPE_CHECKING:
     from .execution import Execution
@@ -139,16 +140,20 @@ def trace(execution: Execution) -> Trace:
     )
 
 
-def output(execution: Execution) -> Json:
+def output(execution: Execution, read: Callable[[Json], Json] = load) -> Json:
     """Return what a completed execution came to; None for any other.
 
     The data of the one leaf (a node without children) that completed, or of several by node id.
+
+    Args:
+        read: How a column's value is read: `payloads.load`, or `payloads.shown` for a page.
     """
     if execution.status != ExecutionStatus.COMPLETED:
         return None
     leaves = Definition(execution.version.definition).graph.leaves
     runs = execution.node_runs.completed().filter(node_id__in=leaves)
-    found = dict(runs.values_list("node_id", "output"))
+    rows = runs.values_list("node_id", "output")
+    found = {node_id: read(data) for node_id, data in rows}
     if len(found) == 1:
         return next(iter(found.values()))
     return {leaf: found[leaf] for leaf in leaves if leaf in found} or None

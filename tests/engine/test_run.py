@@ -35,7 +35,7 @@ def test_an_output_that_no_database_stores_fails_the_node(machine: Machine, does
     does["a"] = lambda ctx: output
 
     assert ends(machine) == "UnstorableOutput"
-    assert "the node's output cannot be stored" in DeadLetter.objects.get().error_message
+    assert "the output of node 'a' cannot be stored" in DeadLetter.objects.get().error_message
 
 
 def test_an_output_beyond_the_limit_fails_the_node(machine: Machine, does, settings):
