@@ -26,12 +26,13 @@ def replan(
     """Return the fate of every node that has not begun; those that nothing leads to yet have none.
 
     Args:
-        ended: The nodes that have completed or failed, by id.
+        ended: The nodes that have completed or failed, by id, and those that are skipped for good.
         active: The nodes that have begun and not ended.
         joins: The rules, as `plan.rules` gives them.
         is_halted: Block instead of release: the execution has failed and stays so.
     """
-    late = losers(graph, joins, (*ended, *active))
+    runs = [node for node, end in ended.items() if end.status is not NodeStatus.SKIPPED]
+    late = losers(graph, joins, (*runs, *active))
     begun = {*ended, *active}
     roots = [root for root in graph.roots if root not in begun and root not in late]
     ends = list(ended.values())
@@ -46,3 +47,21 @@ def replan(
     )
     progress.lost = {node: join for node, join in lost.items() if node not in ended}
     return progress
+
+
+def passed_over(graph: Graph, known: Collection[str], begun: Collection[str]) -> list[str]:
+    """Return the new nodes that an execution has left behind: they lead only to what has begun.
+
+    Args:
+        known: The nodes that the old graph had, too: those run whatever they lead to.
+    """
+    passed: set[str] = set()
+    for node in reversed(graph.order()):
+        children = graph.children[node]
+        if (
+            node not in known
+            and children
+            and all(child in begun or child in passed for child in children)
+        ):
+            passed.add(node)
+    return sorted(passed)

@@ -86,7 +86,9 @@ def carry_out(row: ExecutionRow, progress: Progress, *, now: datetime) -> Steps:
         row: The execution under the caller's lock, with the counts of what has begun.
     """
     steps = Steps()
-    if not row.status.is_final:
+    if row.status.is_final:
+        _cancel_lost(row, progress, now=now)
+    else:
         _count(row, (), progress, now=now)
         if row.status.is_final:
             steps.ended.append(row)

@@ -15,6 +15,7 @@ from ..core.ids import serial
 from ..core.schema import Fault
 from ..models import Workflow, WorkflowVersion
 from ..nodes.checks import node_faults
+from .audit import record
 from .db import atomic
 from .parts import part_faults, recursion_faults, write_parts
 
@@ -84,6 +85,9 @@ def publish(
         workflow.name = definition.name
         workflow.description = raw.get("description", "")
         workflow.save(update_fields=["current_version", "name", "description"])
+        before = {"current": current.number} if current else None
+        after = {"current": version.number}
+        record("publish", now=now, by=by, target=str(version), before=before, after=after)
     return version
 
 

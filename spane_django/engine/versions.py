@@ -16,12 +16,21 @@ from django.dispatch import receiver
 
 from ..conf import settings
 from ..core.definition import Definition, MaxExecutions, NodeDefinition
+from ..core.errors import SpaneError
 from ..core.graph import Graph
 from ..core.plan import Join
 from ..core.retry import DEFAULT
 from ..core.verdict import Policy
 from ..models.workflow import WorkflowVersion
 from ..nodes.base import Node, registry
+
+
+class UnknownVersion(SpaneError):
+    """There is no such version."""
+
+
+class WrongVersionStatus(SpaneError):
+    """The version is not what this can be done to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,18 @@ def prepared(version_id: int) -> PreparedVersion:
         max_concurrency=definition.max_concurrency,
         max_executions=definition.max_executions,
     )
+
+
+def require_startable(version_id: int) -> None:
+    """Refuse a version that starts nothing any more.
+
+    Raises:
+        WrongVersionStatus: it is archived.
+    """
+    archived = WorkflowVersion.objects.filter(pk=version_id, status=WorkflowVersion.Status.ARCHIVED)
+    version = archived.select_related("workflow").defer("definition").first()
+    if version is not None:
+        raise WrongVersionStatus(f"{version} is archived: start the current version instead")
 
 
 @lru_cache(maxsize=2_048)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spane_django.core.graph import Graph
 from spane_django.core.plan import Ended, Join, JoinRule
-from spane_django.core.replan import replan
+from spane_django.core.replan import passed_over, replan
 from spane_django.core.statuses import NodeStatus
 from tests.core.plots import CANCELLED, COMPLETED, FAILED, SKIPPED, Journey, Plot, orders, plots
 
@@ -40,7 +40,7 @@ def test_in_the_same_graph_nothing_changes(plot: Plot, random: Random):
 
     assert progress.released == []
     assert progress.lost == {}
-    assert {node: SKIPPED for node in progress.skipped} | dict.fromkeys(
+    assert dict.fromkeys(progress.skipped, SKIPPED) | dict.fromkeys(
         progress.blocked, CANCELLED
     ) == {node: fate for node, fate in journey.fates.items() if fate in (SKIPPED, CANCELLED)}
     assert progress.waiting == {
@@ -137,3 +137,23 @@ def test_what_a_join_has_gone_on_without_stays_lost():
 
     assert progress.released == []
     assert progress.lost == {"b": "j", "c": "j"}
+
+
+def test_what_was_inserted_before_nodes_that_have_begun_is_passed_over():
+    graph = Graph({"a": ["x"], "x": ["y"], "y": ["b"], "b": ["c"], "c": []})
+
+    assert passed_over(graph, {"a", "b", "c"}, {"a", "b"}) == ["x", "y"]
+    assert passed_over(graph, {"a", "b", "c"}, {"a"}) == []
+
+
+def test_a_new_node_that_leads_to_more_than_what_has_begun_is_not_passed_over():
+    graph = Graph({"a": ["x"], "x": ["b", "c"], "b": [], "c": []})
+
+    assert passed_over(graph, {"a", "b", "c"}, {"a", "b"}) == []
+
+
+@given(plots(), orders)
+def test_in_the_same_graph_nothing_is_passed_over(plot: Plot, random: Random):
+    journey = midway(plot, random)
+
+    assert passed_over(plot.graph, set(plot.children), begun(journey)) == []
