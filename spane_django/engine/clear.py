@@ -68,8 +68,10 @@ def clear(*, now: datetime, batch: int = 500) -> int:
     Locks:
         Those executions; what somebody else has locked is left for the next time.
     """
+    due = Execution.objects.filter(clear_due_at__lte=now).order_by("clear_due_at")
+    if not due.exists():
+        return 0
     with atomic():
-        due = Execution.objects.filter(clear_due_at__lte=now).order_by("clear_due_at")
         skips = bool(connection().features.has_select_for_update_skip_locked)
         locked = due.select_for_update(of=("self",), skip_locked=skips)
         found = list(_with_relatives(locked)[:batch])

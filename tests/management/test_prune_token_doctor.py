@@ -18,7 +18,7 @@ from spane_django.dispatch import embedded
 from spane_django.engine.start import start
 from spane_django.engine.tokens import find
 from spane_django.engine.workers import enlist, lead, step_down
-from spane_django.models import ApiToken, DeadLetter, Execution, LogLine, NodeRun
+from spane_django.models import ApiToken, DeadLetter, Execution, LogLine, NodeRun, Signal
 from tests.management.conftest import ask
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,11 +61,45 @@ def test_status_workflow_and_batches(completed: Execution, failed: Execution) ->
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--older-than", "long"], ["--older-than", "1d", "--status", "running"],
-     ["--older-than", "1d", "--batch", "0"]],
+    [["--older-than", "long"], ["--older-than", "1d", "--status", "running"],
+     ["--older-than", "1d", "--batch", "0"], ["--orphans", "--workflow", "line"]],
 )  # fmt: skip
-def test_pruning_has_to_be_told_what(arguments: list[str]) -> None:
+def test_pruning_refuses_what_makes_no_sense(arguments: list[str]) -> None:
     assert ask("spane_prune", *arguments).code == 2
+
+
+def test_without_options_what_has_outlived_its_keep_is_deleted(
+    completed: Execution, failed: Execution, settings: Settings
+) -> None:
+    settings.SPANE = {**settings.SPANE, "KEEP_DAYS": {"completed": 7}}
+    at = datetime.now(UTC)
+    _age(completed, timedelta(days=8))
+    _age(failed, timedelta(days=8))
+    Signal.objects.create(name="old", created_at=at, expires_at=at - timedelta(days=1))
+
+    dry = ask("spane_prune", "--dry-run")
+    answer = ask("spane_prune", "--json")
+
+    assert dry.out == "would delete 1 executions and 1 expired signals\n"
+    assert answer.json == {"prunable": 1, "pruned": 1, "signals": 1, "dryRun": False}
+    assert list(Execution.objects.all()) == [failed]
+
+
+def test_files_without_an_execution_are_deleted_when_they_are_old(
+    db: None, tmp_path: Path, settings: Settings
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    for day in ("2020-01-01", today):
+        (tmp_path / "spane" / day).mkdir(parents=True)
+        (tmp_path / "spane" / day / "x.json").write_text("1")
+
+    dry = ask("spane_prune", "--orphans", "--dry-run")
+    answer = ask("spane_prune", "--orphans", "--json")
+
+    assert dry.out == "would delete 1 files\n"
+    assert answer.json == {"orphans": 1, "deleted": 1, "dryRun": False}
+    assert [path.parent.name for path in tmp_path.rglob("*.json")] == [today]
 
 
 def test_a_token_is_printed_once_and_only_its_hash_is_kept() -> None:

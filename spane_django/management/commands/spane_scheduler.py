@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import OperationalError, connections
 
+from ...dispatch.housekeeping import Housekeeping
 from ...dispatch.scheduler import ROLE, Scheduler
 from ...models import Lease
 from ..base import SpaneCommand, require_migrations
@@ -18,10 +19,11 @@ _PAUSE_SECONDS = 2.0
 
 class Command(SpaneCommand):
     help = (
-        "Runs the scheduler: delayed starts, deadlines and retries happen in time, and the nodes "
-        "of dead workers run again. Run one or several; a lease in the database elects the one "
-        "that leads, and another takes over within 15 seconds. Without any, whatever time brings "
-        "about happens only while workers are busy."
+        "Runs the scheduler: delayed starts, deadlines and retries happen in time, the nodes of "
+        "dead workers run again, and what has been kept long enough is deleted. Run one or "
+        "several; a lease in the database elects the one that leads, and another takes over "
+        "within 15 seconds. Without any, whatever time brings about happens only while workers "
+        "are busy."
     )
     examples = """\
   manage.py spane_scheduler          run until Ctrl-C or SIGTERM
@@ -34,7 +36,7 @@ class Command(SpaneCommand):
     def ask(self, **options: Any) -> int | None:
         self.log_to_terminal(options["verbosity"])
         with stop_signals():
-            scheduler = Scheduler(on_change=self._tell)
+            scheduler = Scheduler(duties=[Housekeeping()], on_change=self._tell)
             if options["once"]:
                 require_migrations()
                 return self._once(scheduler)
