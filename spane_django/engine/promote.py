@@ -71,7 +71,9 @@ def _fill(slot: str, *, now: datetime) -> set[str]:
     if room < 1:
         return set()
     is_due = Q(start_at__isnull=True) | Q(start_at__lte=now)
+    # One whose parent is paused, or goes on without it because others have failed.
     waits = Q(follows_parent=True, parent__status=ExecutionStatus.PAUSED)
+    waits |= Q(parent_run__available_at__lte=now)
     pending = Execution.objects.filter(is_due, slot=slot, status=ExecutionStatus.PENDING)
     ids = _unlocked(pending.exclude(waits)).order_by("-priority", "id").values_list("id", flat=True)
     return _begin(list(ids[:room]), now=now)

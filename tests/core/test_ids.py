@@ -27,6 +27,16 @@ def test_ids_of_different_milliseconds_sort_by_age(monkeypatch):
     assert sorted(map(str, made)) == list(map(str, made))
 
 
+def test_ids_of_one_process_sort_by_age_even_when_the_clock_stands_or_goes_back(monkeypatch):
+    now = time.time_ns()
+    made = []
+    for instant in [now] * 10_000 + [now - 5_000_000_000] * 10:
+        monkeypatch.setattr(time, "time_ns", lambda instant=instant: instant)
+        made.append(uuid7())
+
+    assert sorted(made) == made
+
+
 def test_ids_of_the_same_millisecond_differ(monkeypatch):
     monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
 
