@@ -13,7 +13,7 @@ from typing import Any
 from django.db.transaction import non_atomic_requests
 from django.urls import URLPattern, path
 
-from .api import dead_letters, executions, status, workflows
+from .api import dead_letters, executions, moves, status, versions, workflows
 
 app_name = "spane_django"
 
@@ -23,6 +23,7 @@ def _health(route: str, view: Callable[..., Any], name: str) -> URLPattern:
 
 
 _WORKFLOW = "api/workflows/<str:workflow_id>"
+_VERSION = f"{_WORKFLOW}/versions/<str:number>"
 _EXECUTION = "api/executions/<str:execution_id>"
 _LETTER = "api/dlq/<str:letter_id>"
 
@@ -31,6 +32,14 @@ urlpatterns = [
     path(_WORKFLOW, workflows.WorkflowView.as_view(), name="workflow"),
     path(f"{_WORKFLOW}/validate", workflows.ValidateView.as_view(), name="validate"),
     path(f"{_WORKFLOW}/execute", workflows.ExecuteView.as_view(), name="execute"),
+    path(f"{_WORKFLOW}/versions", versions.VersionsView.as_view(), name="versions"),
+    path(_VERSION, versions.VersionView.as_view(), name="version"),
+    path(f"{_VERSION}/diff", versions.DiffView.as_view(), name="diff"),
+    path(f"{_VERSION}/activate", versions.ActivateView.as_view(), name="activate"),
+    path(f"{_VERSION}/archive", versions.ArchiveView.as_view(), name="archive"),
+    path(f"{_WORKFLOW}/draft", versions.DraftView.as_view(), name="draft"),
+    path(f"{_WORKFLOW}/draft/publish", versions.PublishDraftView.as_view(), name="publish-draft"),
+    path(f"{_WORKFLOW}/migrate", moves.MigrateView.as_view(), name="migrate"),
     path(_EXECUTION, executions.ExecutionView.as_view(), name="execution"),
     path(f"{_EXECUTION}/logs", executions.LogsView.as_view(), name="logs"),
     path(f"{_EXECUTION}/trace", executions.TraceView.as_view(), name="trace"),

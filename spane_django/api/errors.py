@@ -23,6 +23,7 @@ from ..core.statuses import IllegalTransition
 from ..engine.control import UnknownExecution
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
 from ..engine.start import DisabledWorkflow, IdempotencyConflict, UnknownWorkflow
+from ..engine.versions import UnknownVersion, WrongVersionStatus
 from .wire import PayloadTooLarge
 
 # The first that fits counts.
@@ -31,6 +32,7 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (InvalidInput, 400, "invalid_input"),
     (NothingToRetry, 409, "nothing_to_retry"),
     (UnknownWorkflow, 404, "unknown_workflow"),
+    (UnknownVersion, 404, "unknown_version"),
     (UnknownExecution, 404, "unknown_execution"),
     (UnknownDeadLetter, 404, "unknown_dead_letter"),
     (UnknownNodeRun, 404, "unknown_node_run"),
@@ -38,6 +40,7 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (ResolvedDeadLetter, 409, "resolved_dead_letter"),
     (IdempotencyConflict, 409, "idempotency_conflict"),
     (DisabledWorkflow, 409, "disabled_workflow"),
+    (WrongVersionStatus, 409, "wrong_version_status"),
 )
 
 _MOST_DETAILS = 1_000

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from ..core.json import Json
 from ..core.schema import Fault, Schema
+from ..engine.drafts import archive_workflow
 from ..engine.publish import publish, validate
 from ..engine.start import StartOptions, UnknownWorkflow, start
 from ..models import WorkflowVersion
@@ -53,12 +54,19 @@ class WorkflowsView(EngineView):
 
 
 class WorkflowView(EngineView):
-    """Gives the current definition back as it was registered."""
+    """Gives the current definition back as it was registered, or archives the workflow."""
 
-    permissions = {"GET": "spane_django.view_workflow"}
+    permissions = {
+        "GET": "spane_django.view_workflow",
+        "DELETE": "spane_django.publish_workflow",
+    }
 
     def get(self, request: Request, workflow_id: str) -> Response:
         return Response(_current(workflow_id).definition)
+
+    def delete(self, request: Request, workflow_id: str) -> Response:
+        archive_workflow(workflow_id, now=datetime.now(UTC), by=user_of(request))
+        return Response(status=204)
 
 
 class ValidateView(EngineView):
@@ -67,7 +75,7 @@ class ValidateView(EngineView):
     permissions = {"POST": "spane_django.publish_workflow"}
 
     def post(self, request: Request, workflow_id: str) -> Response:
-        faults = [*_id_faults(request.data, workflow_id), *validate(request.data)[1]]
+        faults = [*id_faults(request.data, workflow_id), *validate(request.data)[1]]
         return Response({"valid": not faults, "details": list(present_faults(faults))})
 
 
@@ -90,6 +98,14 @@ def accepted(execution_id: Any) -> Response:
     return Response({"executionId": execution_id}, status=202, headers={"Location": location})
 
 
+def id_faults(raw: Json, workflow_id: str) -> list[Fault]:
+    """Return what is wrong if a definition is sent to the address of another workflow."""
+    if not isinstance(raw, dict) or raw.get("id") in (None, workflow_id):
+        return []
+    message = f"the definition is of '{raw['id']}', the address of '{workflow_id}'"
+    return [Fault("id", "other_id", message)]
+
+
 def _options(request: Request, body: dict[str, Json], *, now: datetime) -> StartOptions:
     delay, priority = body.get("delay"), body.get("priority")
     return StartOptions(
@@ -106,10 +122,3 @@ def _current(workflow_id: str) -> WorkflowVersion:
     if version is None:
         raise UnknownWorkflow(f"Workflow '{workflow_id}' not found: register its definition first")
     return version
-
-
-def _id_faults(raw: Json, workflow_id: str) -> list[Fault]:
-    if not isinstance(raw, dict) or raw.get("id") in (None, workflow_id):
-        return []
-    message = f"the definition is of '{raw['id']}', the address of '{workflow_id}'"
-    return [Fault("id", "other_id", message)]

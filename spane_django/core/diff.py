@@ -63,6 +63,24 @@ class Diff:
         nodes = self.added or self.removed or self.changed
         return bool(nodes or self.edges_added or self.edges_removed or self.options)
 
+    def as_json(self) -> dict[str, Json]:
+        """Return it as it goes over the wire; a change has no ``before`` where nothing was."""
+        return {
+            "nodes": {
+                "added": list(self.added.values()),
+                "removed": list(self.removed.values()),
+                "changed": [
+                    {"id": key, "changes": [_shown(change) for change in changes]}
+                    for key, changes in self.changed.items()
+                ],
+            },
+            "edges": {
+                "added": [{"from": one, "to": other} for one, other in self.edges_added],
+                "removed": [{"from": one, "to": other} for one, other in self.edges_removed],
+            },
+            "options": [_shown(change) for change in self.options],
+        }
+
 
 def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> Diff:
     """Return how ``after`` differs from ``before``."""
@@ -77,6 +95,15 @@ def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> Diff:
         edges_removed=sorted(old_edges - new_edges),
         options=list(_changes(_without(before, "nodes"), _without(after, "nodes"))),
     )
+
+
+def _shown(change: Change) -> dict[str, Json]:
+    shown: dict[str, Json] = {"path": change.path}
+    if change.kind is not Kind.ADDED:
+        shown["before"] = change.before
+    if change.kind is not Kind.REMOVED:
+        shown["after"] = change.after
+    return shown
 
 
 def _nodes(raw: Mapping[str, Any]) -> dict[str, Json]:

@@ -123,6 +123,21 @@ def test_changes_are_named_by_where_they_are():
     ]
 
 
+def test_over_the_wire_a_change_has_no_before_where_nothing_was():
+    before = {"name": "w", "nodes": [{"id": "a", "x": None, "outputs": ["b"]}, {"id": "b"}]}
+    after = {"key": None, "nodes": [{"id": "a", "x": 1}, {"id": "c", "inputs": ["a"]}]}
+
+    assert diff(before, after).as_json() == {
+        "nodes": {
+            "added": [{"id": "c", "inputs": ["a"]}],
+            "removed": [{"id": "b"}],
+            "changed": [{"id": "a", "changes": [{"path": "/x", "before": None, "after": 1}]}],
+        },
+        "edges": {"added": [{"from": "a", "to": "c"}], "removed": [{"from": "a", "to": "b"}]},
+        "options": [{"path": "/key", "after": None}, {"path": "/name", "before": "w"}],
+    }
+
+
 def _sorted(value: Any) -> Any:
     """Return a document with its keys in order, so that texts can be compared: 1 is not True."""
     if isinstance(value, dict):

@@ -1,0 +1,186 @@
+"""Versions over HTTP: the draft of a workflow, its versions, how they differ, which is current."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from django.urls import reverse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..core.diff import diff
+from ..core.errors import InvalidDefinition, InvalidInput
+from ..core.schema import Fault, Schema
+from ..engine import drafts
+from ..engine.publish import validate
+from ..engine.start import UnknownWorkflow
+from ..engine.versions import UnknownVersion
+from ..models import Workflow, WorkflowVersion
+from .auth import user_of
+from .base import EngineView
+from .errors import present_faults
+from .wire import body_of
+from .workflows import id_faults
+
+REASON: Schema = {
+    "type": "object",
+    "properties": {"reason": {"type": "string", "maxLength": 1_000}},
+    "additionalProperties": False,
+}
+NOTHING: Schema = {"type": "object", "additionalProperties": False}
+LARGEST_NUMBER = 2**31 - 1
+_PAGE = 100
+
+
+class VersionsView(EngineView):
+    """Lists the versions, drafts and archived ones included, newest first.
+
+    A page has a hundred; ``?before=`` with the ``next`` of the last one gives the following.
+    """
+
+    permissions = {"GET": "spane_django.view_workflow"}
+
+    def get(self, request: Request, workflow_id: str) -> Response:
+        workflow = Workflow.objects.filter(key=workflow_id).first()
+        if workflow is None:
+            raise UnknownWorkflow(f"Workflow '{workflow_id}' not found")
+        versions = WorkflowVersion.objects.whole().filter(workflow=workflow).order_by("-number")
+        if "before" in request.query_params:
+            versions = versions.filter(number__lt=_asked(request, "before"))
+        page = list(versions.defer("definition").select_related("published_by")[: _PAGE + 1])
+        shown = [present_version(version, workflow) for version in page[:_PAGE]]
+        following = page[_PAGE - 1].number if len(page) > _PAGE else None
+        return Response({"versions": shown, "next": following})
+
+
+class VersionView(EngineView):
+    """Shows a version with its definition."""
+
+    permissions = {"GET": "spane_django.view_workflow"}
+
+    def get(self, request: Request, workflow_id: str, number: str) -> Response:
+        version = drafts.find_version(workflow_id, number_of(number))
+        shown = present_version(version, version.workflow)
+        return Response({**shown, "definition": version.definition})
+
+
+class DiffView(EngineView):
+    """Tells how a version differs from that of ``?to=``: what would change from here to there."""
+
+    permissions = {"GET": "spane_django.view_workflow"}
+
+    def get(self, request: Request, workflow_id: str, number: str) -> Response:
+        before = drafts.find_version(workflow_id, number_of(number))
+        after = drafts.find_version(workflow_id, _asked(request, "to"))
+        found = diff(before.definition, after.definition)
+        return Response({"from": before.number, "to": after.number, **found.as_json()})
+
+
+class VersionVerbView(EngineView):
+    """Says one thing to a version.  The body may give a ``reason``."""
+
+    permissions = {"POST": "spane_django.publish_workflow"}
+    verb: ClassVar[Callable[..., WorkflowVersion]]
+
+    def post(self, request: Request, workflow_id: str, number: str) -> Response:
+        reason = body_of(request, REASON).get("reason", "")
+        now, by = datetime.now(UTC), user_of(request)
+        key = number_of(number)
+        version = type(self).verb(workflow_id, key, now=now, by=by, reason=reason)
+        workflow = Workflow.objects.get(pk=version.workflow_id)
+        return Response(present_version(version, workflow))
+
+
+class ActivateView(VersionVerbView):
+    """Makes an earlier published version current again."""
+
+    verb = drafts.activate
+
+
+class ArchiveView(VersionVerbView):
+    """Lets nothing new start on a version."""
+
+    verb = drafts.archive
+
+
+class DraftView(EngineView):
+    """The draft of a workflow: read it, save it with whatever faults, throw it away."""
+
+    permissions = {
+        "GET": "spane_django.view_workflow",
+        "PUT": "spane_django.publish_workflow",
+        "DELETE": "spane_django.publish_workflow",
+    }
+
+    def get(self, request: Request, workflow_id: str) -> Response:
+        draft = drafts.find_draft(workflow_id)
+        faults = validate(draft.definition)[1]
+        return Response({**_saved(draft, faults), "definition": draft.definition})
+
+    def put(self, request: Request, workflow_id: str) -> Response:
+        raw: Any = request.data
+        if faults := id_faults(raw, workflow_id):
+            raise InvalidDefinition(faults)
+        draft = drafts.save_draft(raw, now=datetime.now(UTC), by=user_of(request))
+        return Response(_saved(draft.version, draft.faults))
+
+    def delete(self, request: Request, workflow_id: str) -> Response:
+        drafts.discard_draft(workflow_id, now=datetime.now(UTC), by=user_of(request))
+        return Response(status=204)
+
+
+class PublishDraftView(EngineView):
+    """Publishes the draft: it is the current version then."""
+
+    permissions = {"POST": "spane_django.publish_workflow"}
+
+    def post(self, request: Request, workflow_id: str) -> Response:
+        body_of(request, NOTHING)
+        version = drafts.publish_draft(workflow_id, now=datetime.now(UTC), by=user_of(request))
+        location = reverse("spane_django:version", args=[workflow_id, version.number])
+        shown = {"workflowId": workflow_id, "version": version.number}
+        return Response(shown, headers={"Location": location})
+
+
+def present_version(version: WorkflowVersion, workflow: Workflow) -> dict[str, Any]:
+    """Return a version without its definition."""
+    by = version.published_by
+    return {
+        "workflowId": workflow.key,
+        "version": version.number,
+        "status": version.status,
+        "isCurrent": version.pk == workflow.current_version_id,
+        "createdAt": version.created_at,
+        "publishedAt": version.published_at,
+        "publishedBy": by.get_username() if by else None,
+    }
+
+
+def number_of(given: str) -> int:
+    """Return the number of a version as it stands in a URL.
+
+    Raises:
+        UnknownVersion: no version has it.
+    """
+    if not (given.isascii() and given.isdigit()) or int(given[:20]) > LARGEST_NUMBER:
+        raise UnknownVersion(f"there is no version '{given[:100]}'")
+    return int(given)
+
+
+def _asked(request: Request, name: str) -> int:
+    try:
+        return number_of(request.query_params.get(name, ""))
+    except UnknownVersion:
+        fault = Fault(name, "no_version", f"give the number of a version: ?{name}=2")
+        raise InvalidInput([fault]) from None
+
+
+def _saved(draft: WorkflowVersion, faults: list[Fault]) -> dict[str, Any]:
+    return {
+        "workflowId": draft.workflow.key,
+        "version": draft.number,
+        "valid": not faults,
+        "details": list(present_faults(faults)),
+    }
