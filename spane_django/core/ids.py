@@ -12,7 +12,6 @@ import os
 import time
 from uuid import UUID
 
-
 _last = 0
 
 
@@ -21,7 +20,7 @@ def uuid7() -> UUID:
 
     48 bits of Unix milliseconds, 12 of their fraction (RFC 9562, section 6.2, method 3), 62 random.
     """
-    global _last  # noqa: PLW0603  # two threads at once may share a stamp; the random bits differ
+    global _last  # two threads at once may share a stamp; the random bits differ
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     _last = stamp = max(_last + 1, milliseconds << 12 | nanoseconds * 4_096 // 1_000_000)
     value = (stamp >> 12 << 80) | (stamp & 0xFFF) << 64 | int.from_bytes(os.urandom(8), "big")
