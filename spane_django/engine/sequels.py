@@ -30,6 +30,22 @@ from .versions import PreparedVersion, part_of, prepared
 _Relation = Execution.Relation
 
 
+class AlreadyUndone(SpaneError):
+    """What the execution had done has been undone, so it cannot go on: replay it."""
+
+
+def require_not_undone(execution: Execution) -> None:
+    """Refuse to go on with an execution whose work has been undone, even in part.
+
+    Raises:
+        AlreadyUndone: a compensation has been started.
+    """
+    if execution.children.filter(relation=_Relation.COMPENSATION).exists():
+        raise AlreadyUndone(
+            f"what execution {execution.pk} had done has been undone, so it cannot go on: replay it"
+        )
+
+
 def start_sequels(rows: Sequence[ExecutionRow], *, now: datetime) -> set[str]:
     """Start what follows executions that end; return the queues with work."""
     queues: set[str] = set()
