@@ -105,7 +105,20 @@ class Approval(models.Model):
         _("starter may decide"), default=False,
         help_text=_("Whether who started the execution may decide, too."),
     )  # fmt: skip
-    escalation = models.JSONField(_("escalation"), null=True, blank=True)
+    starter = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("started by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        help_text=_("Who started the execution, or the one that it is a part of."),
+    )
+    escalation = models.JSONField(
+        _("escalation"), null=True, blank=True,
+        help_text=_("Who is asked once the deadline has come."),
+    )  # fmt: skip
     status = models.CharField(
         _("status"), max_length=9, choices=Status.choices, default=Status.OPEN
     )
