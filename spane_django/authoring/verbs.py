@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from uuid import UUID
 
-from django.utils.timezone import now
-
+from ..clock import now
 from ..core.errors import SpaneError
 from ..core.json import Json
 from ..core.statuses import ExecutionStatus

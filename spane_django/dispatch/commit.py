@@ -13,7 +13,7 @@ from ..core.json import printable
 from ..core.outcome import Failure
 from ..engine.claim import Want
 from ..engine.finished import Finished
-from ..engine.run import utc_now
+from ..engine.run import Clock, utc_now
 from ..engine.settle import Settlement, settle
 
 logger = logging.getLogger("spane_django.dispatch")
@@ -21,7 +21,9 @@ logger = logging.getLogger("spane_django.dispatch")
 _PAUSE_SECONDS = 0.2
 
 
-def commit(finished: Sequence[Finished], want: Want | None = None) -> Settlement:
+def commit(
+    finished: Sequence[Finished], want: Want | None = None, *, clock: Clock = utc_now
+) -> Settlement:
     """Settle a batch.
 
     A database that is away is waited for, as long as the lease lasts: the answers are in hand
@@ -34,7 +36,7 @@ def commit(finished: Sequence[Finished], want: Want | None = None) -> Settlement
     give_up = time.monotonic() + settings.LEASE_SECONDS
     while True:
         try:
-            return settle(finished, now=utc_now(), want=want)
+            return settle(finished, now=clock(), want=want)
         except (OperationalError, InterfaceError) as error:
             if time.monotonic() > give_up:
                 raise
@@ -44,18 +46,18 @@ def commit(finished: Sequence[Finished], want: Want | None = None) -> Settlement
         except DatabaseError as error:
             if not finished:
                 raise
-            return _one_by_one(finished, error, want)
+            return _one_by_one(finished, error, want, clock)
 
 
 def _one_by_one(
-    finished: Sequence[Finished], error: DatabaseError, want: Want | None
+    finished: Sequence[Finished], error: DatabaseError, want: Want | None, clock: Clock
 ) -> Settlement:
     if len(finished) == 1:
         logger.error("an answer could not be recorded: %s", error)
-        return settle([_refused(finished[0], error)], now=utc_now(), want=want)
+        return settle([_refused(finished[0], error)], now=clock(), want=want)
     settlement = Settlement()
     for item in finished:
-        single = commit([item])
+        single = commit([item], clock=clock)
         settlement.lost += single.lost
         settlement.left |= single.left
     return settlement
