@@ -13,6 +13,7 @@ from django.utils.translation import ngettext_lazy
 
 from ..engine import retry
 from ..models import DeadLetter, NodeRun
+from ..models.payloads import shown
 from .base import has_perm
 from .filters import ErrorTypeFilter, NodeFilter, ResolvedFilter
 from .node_runs import OfExecution
@@ -84,7 +85,7 @@ class DeadLetterAdmin(OfExecution, VerbsAdmin):
         may_see = self.has_payload_permission(request)
         return {
             **super().page(request, obj),
-            "payloads": [(_("Input"), pretty(obj.input))] if may_see else [],
+            "payloads": [(_("Input"), pretty(shown(obj.input)))] if may_see else [],
         }
 
     @admin.display(description=_("node"))

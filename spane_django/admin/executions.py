@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from ..core.statuses import ExecutionStatus
 from ..models import DeadLetter, Execution, LogLine, NodeRun, WorkflowVersion
-from ..models.story import LogEntry
+from ..models.payloads import shown
+from ..models.story import LogEntry, output
 from .base import has_perm
 from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
 from .filters import CreatedFilter, ids_beginning_with
@@ -129,9 +130,9 @@ class ExecutionAdmin(VerbsAdmin):
         return ""
 
     def _payloads(self, execution: Execution) -> list[tuple[Any, SafeString]]:
-        given = [(_("Input"), pretty(execution.input))]
-        output = execution.output
-        return given if output is None else [*given, (_("Output"), pretty(output))]
+        given = [(_("Input"), pretty(shown(execution.input)))]
+        came_to = output(execution, shown)
+        return given if came_to is None else [*given, (_("Output"), pretty(came_to))]
 
     @admin.display(description=_("execution"))
     def identity(self, execution: Execution) -> SafeString:

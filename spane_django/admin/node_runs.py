@@ -13,6 +13,7 @@ from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Attempt, Execution, LogLine, NodeRun
+from ..models.payloads import shown
 from .base import ReadOnlyAdmin
 from .present import (
     brief,
@@ -74,7 +75,7 @@ class NodeRunAdmin(OfExecution):
     empty_command = "python manage.py rqworker spane"
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        payloads = [(_("Output"), pretty(obj.output))] if obj.output is not None else []
+        payloads = [(_("Output"), pretty(shown(obj.output)))] if obj.output is not None else []
         return {
             "chip": self.standing(obj),
             "payloads": payloads if self.has_payload_permission(request) else [],

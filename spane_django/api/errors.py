@@ -20,10 +20,12 @@ from rest_framework.views import set_rollback
 from ..core.errors import Faulty, InvalidDefinition, InvalidInput, SpaneError
 from ..core.schema import Fault
 from ..core.statuses import IllegalTransition
+from ..engine.clear import ClearedData
 from ..engine.control import UnknownExecution
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
 from ..engine.start import DisabledWorkflow, IdempotencyConflict, UnknownWorkflow
 from ..engine.versions import UnknownVersion, WrongVersionStatus
+from ..models.payloads import PayloadUnavailable
 from .wire import PayloadTooLarge
 
 # The first that fits counts.
@@ -41,6 +43,8 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (IdempotencyConflict, 409, "idempotency_conflict"),
     (DisabledWorkflow, 409, "disabled_workflow"),
     (WrongVersionStatus, 409, "wrong_version_status"),
+    (ClearedData, 409, "data_cleared"),
+    (PayloadUnavailable, 503, "payload_unavailable"),
 )
 
 _MOST_DETAILS = 1_000

@@ -2,19 +2,23 @@
 
 What went into a workflow and came out of it (inputs, outputs, what nodes logged beside their
 messages) is shown to those who may see payloads; for others it is null and ``payloadsHidden``
-is true.
+is true.  Of what lies in the file storage an answer holds as much as one payload may measure;
+the rest are ``{"sizeBytes", "preview"}``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from ..conf import settings
 from ..core.statuses import NodeStatus
 from ..dispatch.health import Health
 from ..engine.health import Check
 from ..engine.stats import QueueStats, Stats
 from ..models import DeadLetter, Execution, NodeRun
-from ..models.story import LogEntry, Span, Trace
+from ..models.payloads import Within
+from ..models.story import LogEntry, Span, Trace, output
 
 Shown = dict[str, Any]
 
@@ -25,15 +29,19 @@ def present_execution(execution: Execution, *, with_payloads: bool) -> Shown:
     if not with_payloads:
         runs = runs.defer("checkpoint", "output")
     replayed_from = execution.replay_of_id
+    read = Within(settings.MAX_PAYLOAD_BYTES)
     return {
         **present_status(execution),
         "version": execution.version.number,
         "priority": execution.priority,
-        "input": execution.input if with_payloads else None,
-        "output": execution.output if with_payloads else None,
-        "nodeResults": {run.node_id: _node_result(run, with_payloads) for run in runs},
+        "input": read(execution.input) if with_payloads else None,
+        "output": output(execution, read) if with_payloads else None,
+        "nodeResults": {
+            run.node_id: _node_result(run, read if with_payloads else None) for run in runs
+        },
         "metadata": {} if replayed_from is None else {"replayedFrom": replayed_from},
         "payloadsHidden": not with_payloads,
+        "dataClearedAt": execution.cleared_at,
     }
 
 
@@ -92,7 +100,7 @@ def present_dead_letter(letter: DeadLetter, *, with_payloads: bool) -> Shown:
         "errorType": letter.error_type,
         "error": letter.error_message,
         "traceback": letter.traceback if with_payloads else None,
-        "input": letter.input if with_payloads else None,
+        "input": Within(settings.MAX_PAYLOAD_BYTES)(letter.input) if with_payloads else None,
         "createdAt": letter.created_at,
         "resolvedAt": letter.resolved_at,
         "resolution": letter.resolution or None,
@@ -122,7 +130,7 @@ def present_check(check: Check) -> Shown:
     return {"status": check.level, "message": check.message, **check.facts}
 
 
-def _node_result(run: NodeRun, with_payloads: bool) -> Shown:
+def _node_result(run: NodeRun, read: Callable[[Any], Any] | None) -> Shown:
     status = NodeStatus(run.status)
     succeeded = {NodeStatus.COMPLETED: True, NodeStatus.FAILED: False}
     return {
@@ -130,7 +138,7 @@ def _node_result(run: NodeRun, with_payloads: bool) -> Shown:
         "status": run.status,
         "success": succeeded.get(status),
         "skipped": status is NodeStatus.SKIPPED,
-        "data": run.output if with_payloads else None,
+        "data": read(run.output) if read else None,
         "error": run.error_message or None,
         "errorType": run.error_type or None,
         "nextNodes": run.next_nodes,

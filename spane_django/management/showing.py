@@ -33,6 +33,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "startedAt": execution.started_at,
         "deadlineAt": execution.deadline_at,
         "finishedAt": execution.finished_at,
+        "dataClearedAt": execution.cleared_at,
         "durationMs": _milliseconds(execution.duration_seconds),
     }
 

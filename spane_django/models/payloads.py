@@ -10,7 +10,7 @@ under the single key `KEY`:
 Whoever writes such a column writes a value that has the key as a literal, so that no data can
 pass for a reference (`engine.payloads`, where writing is).  A name that the engine would not have
 given is not followed in any case.  Whoever reads such a column for a node reads it with
-:func:`load`; for a page, :func:`shown` does without the file.
+:func:`load`; for a page, :func:`shown` does without the file, and `Within` bounds an answer.
 """
 
 from __future__ import annotations
@@ -72,6 +72,43 @@ def shown(value: Json) -> Json:
     if "parts" in form:
         return _each(shown, form["parts"])
     return {"sizeBytes": form["bytes"], "preview": form["preview"]}
+
+
+class Within:
+    """Loads the values of columns for one answer, as many bytes of files as it has room for.
+
+    What is too large for the room that is left, or cannot be read, is `shown` instead, so that
+    an answer is bounded, and a file that is gone hides nothing else.
+    """
+
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self._left = limit_bytes
+
+    def __call__(self, value: Json) -> Json:
+        size = _size(value)
+        if self._left is not None and size > self._left:
+            return shown(value)
+        try:
+            loaded = load(value)
+        except PayloadUnavailable as error:
+            return {**_object(shown(value)), "unavailable": str(error)}
+        if self._left is not None:
+            self._left -= size
+        return loaded
+
+
+def _size(value: Json) -> int:
+    """Return how many bytes of files a value stands for."""
+    if not is_form(value):
+        return 0
+    form = value[KEY]
+    parts = form.get("parts", ())
+    inner = parts.values() if isinstance(parts, dict) else parts
+    return int(form.get("bytes", 0)) + sum(map(_size, inner))
+
+
+def _object(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {"parts": value}
 
 
 def _each(change: Callable[[Json], Json], parts: Json) -> Json:

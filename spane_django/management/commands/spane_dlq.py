@@ -9,6 +9,7 @@ from django.utils.timezone import now
 
 from ...engine.retry import UnknownDeadLetter, discard_dead_letter, retry_dead_letter
 from ...models import DeadLetter
+from ...models.payloads import Within
 from ..base import SpaneCommand, WrongUse
 from ..bulk import Bulk
 from ..selecting import (
@@ -119,10 +120,11 @@ class Command(SpaneCommand):
         if letter.traceback:
             self.say(f"\n{letter.traceback.rstrip()}")
         self.say("\ninput")
-        self.write_json(letter.input)
+        self.write_json(Within()(letter.input))
         if not letter.resolution:
             self.say(f"\nrun it again: manage.py spane_dlq retry {letter.pk}")
 
 
 def _in_full(letter: DeadLetter) -> dict[str, Any]:
-    return {**dead_letter_json(letter), "input": letter.input, "traceback": letter.traceback}
+    data = Within()(letter.input)
+    return {**dead_letter_json(letter), "input": data, "traceback": letter.traceback}

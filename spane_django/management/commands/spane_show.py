@@ -12,7 +12,8 @@ from ...dispatch.health import listeners
 from ...engine.explain import Explanation, explain
 from ...engine.health import live_drains
 from ...models import Execution, NodeRun
-from ...models.story import LogEntry
+from ...models.payloads import Within
+from ...models.story import LogEntry, output
 from ..base import SpaneCommand, add_row, coloured, table
 from ..parsing import execution_of
 from ..showing import ago, execution_json, node_json, nodes_table
@@ -83,6 +84,7 @@ class Command(SpaneCommand):
             "started": _moment(execution.started_at, at),
             "finished": _moment(execution.finished_at, at),
             "deadline": None if execution.finished_at else _moment(execution.deadline_at, at),
+            "data cleared": _moment(execution.cleared_at, at),
             "key": execution.idempotency_key,
             "replay of": execution.replay_of_id,
         }
@@ -113,11 +115,12 @@ class Command(SpaneCommand):
 
     def _payloads(self, execution: Execution, runs: list[NodeRun]) -> None:
         self.say("\ninput")
-        self.write_json(execution.input)
+        read = Within()
+        self.write_json(read(execution.input))
         for run in runs:
             if run.output is not None:
                 self.say(f"\noutput of {run.node_id}")
-                self.write_json(run.output)
+                self.write_json(read(run.output))
 
 
 def _moment(instant: Any, at: Any) -> str:
@@ -141,7 +144,8 @@ def _document(
         for line in lines
     ]
     if has_payloads:
-        document |= {"input": execution.input, "output": execution.output}
+        read = Within()
+        document |= {"input": read(execution.input), "output": output(execution, read)}
         for node, run in zip(document["nodes"], runs, strict=True):
-            node["output"] = run.output
+            node["output"] = read(run.output)
     return document
