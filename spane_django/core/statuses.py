@@ -2,7 +2,7 @@
 
 Rule 1: every legal change of status is one line of a table in this file.
 Rule 2: nothing here knows about databases, queues or clocks.
-Rule 3: final is final.  Only an operator's `reopened` and `rerun` lead out of an end.
+Rule 3: final is final.  Only an operator's `reopened`, `rerun` and `reset` lead out of an end.
 
 A status is what a thing *is*; an event is what *happened* to it.  `after` is the only way to
 compute a new status, and `sources` gives the statuses that an event may meet, which is the
@@ -91,6 +91,10 @@ class NodeEvent(StrEnum):
     """An operator makes it run again with a fresh budget of attempts."""
     RESET = "reset"
     """An operator reran something upstream, so its fate is open again."""
+    SKIPPED = "skipped"
+    """An operator lets the execution go on without it."""
+    COMPLETED_BY_HAND = "completed-by-hand"
+    """An operator gave its output."""
 
 
 class IllegalTransition(SpaneError):
@@ -130,6 +134,9 @@ NODE_TRANSITIONS: dict[tuple[NodeStatus, NodeEvent], NodeStatus] = {
     (_N.PENDING, _V.CANCELLED): _N.CANCELLED,
     (_N.READY, _V.CLAIMED): _N.RUNNING,
     (_N.READY, _V.CANCELLED): _N.CANCELLED,
+    (_N.READY, _V.RESET): _N.PENDING,
+    (_N.READY, _V.SKIPPED): _N.SKIPPED,
+    (_N.READY, _V.COMPLETED_BY_HAND): _N.COMPLETED,
     (_N.RUNNING, _V.COMPLETED): _N.COMPLETED,
     (_N.RUNNING, _V.FAILED): _N.FAILED,
     (_N.RUNNING, _V.RETRIED): _N.READY,
@@ -137,10 +144,18 @@ NODE_TRANSITIONS: dict[tuple[NodeStatus, NodeEvent], NodeStatus] = {
     (_N.RUNNING, _V.LOST): _N.READY,
     (_N.RUNNING, _V.RETURNED): _N.READY,
     (_N.RUNNING, _V.CANCELLED): _N.CANCELLED,
+    (_N.RUNNING, _V.RESET): _N.PENDING,
+    (_N.RUNNING, _V.SKIPPED): _N.SKIPPED,
+    (_N.RUNNING, _V.COMPLETED_BY_HAND): _N.COMPLETED,
     (_N.WAITING, _V.CLAIMED): _N.RUNNING,
     (_N.WAITING, _V.CANCELLED): _N.CANCELLED,
+    (_N.WAITING, _V.RESET): _N.PENDING,
+    (_N.WAITING, _V.SKIPPED): _N.SKIPPED,
+    (_N.WAITING, _V.COMPLETED_BY_HAND): _N.COMPLETED,
     (_N.COMPLETED, _V.RERUN): _N.READY,
+    (_N.COMPLETED, _V.RESET): _N.PENDING,
     (_N.FAILED, _V.RERUN): _N.READY,
+    (_N.FAILED, _V.RESET): _N.PENDING,
     (_N.SKIPPED, _V.RERUN): _N.READY,
     (_N.SKIPPED, _V.RESET): _N.PENDING,
     (_N.CANCELLED, _V.RERUN): _N.READY,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from ..core.inputs import node_input
-from ..core.json import Json, decode
+from ..core.json import Json, decode, encode
 from ..core.statuses import NodeStatus
+from ..models import NodeRun
 from .claim import Claim
 from .payloads import composed, load_text
 from .rows import Key, ParentRow
@@ -29,10 +30,12 @@ class Received:
     Attributes:
         initial_data: The execution's input; None unless the node has no parents.
         parents: The parents that have ended, by id.
+        given: What an operator gave it instead; None: nothing.
     """
 
     initial_data: str | None
     parents: dict[str, ParentRow]
+    given: str | None = None
 
     def decode(self, claim: Claim) -> Json:
         """Return the node's input, a copy of its own, large payloads loaded."""
@@ -42,9 +45,11 @@ class Received:
         """Return the node's input as a column holds it: large payloads stay where they are."""
         data = self._read(claim, decode)
         several = len(prepared(claim.version_id).graph.parents[claim.node_id]) > 1
-        return composed(data) if several else data
+        return composed(data) if several and self.given is None else data
 
     def _read(self, claim: Claim, read_text: ReadText) -> Json:
+        if self.given is not None:
+            return read_text(self.given)
         graph = prepared(claim.version_id).graph
         initial = None if self.initial_data is None else read_text(self.initial_data)
         runs = {node_id: _Parent(row, read_text) for node_id, row in self.parents.items()}
@@ -85,7 +90,9 @@ def receive(
     unknown = wanted - known.keys()
     rows = _by_key(statements().parents(unknown)) if unknown else {}
     initial = statements().inputs(roots) if roots else {}
-    return [_received(claim, {**rows, **known} if rows else known, initial) for claim in claims]
+    received = [_received(claim, {**rows, **known} if rows else known, initial) for claim in claims]
+    _give(claims, received)
+    return received
 
 
 def inputs_of(claims: Sequence[Claim]) -> dict[Key, Json]:
@@ -106,6 +113,17 @@ def parent_row(claim: Claim, output: str, next_nodes: str | None) -> ParentRow:
         next_nodes=next_nodes,
         error_message="",
     )
+
+
+def _give(claims: Sequence[Claim], received: Sequence[Received]) -> None:
+    """Note what operators gave; only what runs again can have been given anything."""
+    again = {
+        claim.id: one for claim, one in zip(claims, received, strict=True) if claim.attempt > 1
+    }
+    if again:
+        runs = NodeRun.objects.filter(id__in=again, given_input__isnull=False)
+        for run in runs.only("given_input"):
+            again[run.pk].given = encode((run.given_input or {})["value"])
 
 
 def _by_key(rows: Iterable[ParentRow]) -> dict[Key, ParentRow]:

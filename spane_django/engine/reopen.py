@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from ..core.errors import SpaneError
+from ..core.json import Json
 from ..core.plan import Ended, Progress, reopen
 from ..core.rewind import rewind
 from ..core.statuses import (
@@ -28,14 +29,17 @@ from ..core.statuses import (
     after_execution,
     after_node,
 )
-from ..models import DeadLetter, Execution, NodeRun
+from ..models import Approval, DeadLetter, Execution, NodeRun
 from .clear import require_data
 from .control import locked
 from .pausing import let_in_again
+from .db import on_commit
+from .followup import close, follow_up
 from .release import run_row
+from .sequels import require_not_undone
 from .sql import statements
 from .versions import PreparedVersion, prepared
-from .wake import wake_on_commit
+from .wake import wake, wake_on_commit
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -84,9 +88,11 @@ def standing(execution_id: UUID) -> Standing:
     Raises:
         UnknownExecution: there is none.
         ClearedData: its data are gone.
+        AlreadyUndone: its work has been undone.
     """
     execution = locked(execution_id)
     require_data(execution)
+    require_not_undone(execution)
     runs = execution.node_runs.select_for_update(of=("self",)).defer("output", "checkpoint")
     return Standing(
         execution=execution,
@@ -121,8 +127,14 @@ def run_again(found: Standing, node_id: str, *, now: datetime) -> None:
     _Change(found, now).apply([node_id], set(), progress)
 
 
-def run_anew(found: Standing, node_ids: Collection[str], *, now: datetime) -> list[str]:
+def run_anew(
+    found: Standing, node_ids: Collection[str], *, now: datetime, given: Json = None
+) -> list[str]:
     """Make nodes that have ended ready and undo all that lies behind them; return what is undone.
+
+    Args:
+        given: What these nodes receive, as `NodeRun.given_input` holds it; None: what their
+            parents hand on.
 
     Raises:
         UnknownNodeRun, IllegalTransition: nothing has changed.
@@ -131,6 +143,8 @@ def run_anew(found: Standing, node_ids: Collection[str], *, now: datetime) -> li
         after_node(NodeStatus(found.run(node_id).status), NodeEvent.RERUN)
     version = found.version
     back = rewind(version.graph, found.ended, found.active, version.joins, node_ids)
+    for node_id in back.first:
+        _give(found.runs[node_id], given)
     _Change(found, now).apply(back.first, back.undone, back.progress)
     return sorted(back.undone)
 
@@ -170,6 +184,7 @@ class _Change:
             if key in runs:  # of what waits, only what has been arrived at before has a row
                 self._undecide(runs[key], progress)
         self._lose(progress.lost)
+        self._abandon(undone)
         self._reopen()
         let_in_again(self._found.execution)
         wake_on_commit(runs[key].queue for key in (*first, *progress.released))
@@ -187,11 +202,22 @@ class _Change:
 
     def _undo(self, run: NodeRun) -> None:
         """Take back what a node has come to, or what it is about."""
+        _give(run, None)
         self._failed -= run.status == NodeStatus.FAILED
         self._active -= run.status in _ACTIVE
         _forget(run)
         run.status = after_node(NodeStatus(run.status), NodeEvent.RESET).value
         run.save(update_fields=[*_FORGOTTEN, "status"])
+
+    def _abandon(self, undone: set[str]) -> None:
+        """Close what nodes that are undone have begun: children, and questions to people."""
+        ids = [self._found.runs[key].pk for key in undone]
+        now = self._now
+        asked = Approval.objects.open().filter(node_run__in=ids)
+        asked.update(status=Approval.Status.CANCELLED, decided_at=now)
+        children = Execution.objects.unfinished().filter(parent_run__in=ids, follows_parent=True)
+        if left := list(children.order_by("id").values_list("id", flat=True)):
+            on_commit(lambda: wake(follow_up(close(left, now=now), now=now)))
 
     def _make_ready(self, run: NodeRun) -> None:
         status = NodeStatus(run.status)
@@ -230,6 +256,7 @@ class _Change:
                         found.execution.pk,
                         key,
                         priority=found.execution.priority,
+                        key=found.execution.key,
                         now=self._now,
                         status=NodeStatus.CANCELLED,
                     )
@@ -259,6 +286,13 @@ class _Change:
         )  # fmt: skip
 
 
+def _give(run: NodeRun, given: Json) -> None:
+    run.given_input = given
+    if given is not None and run.started_at is None:
+        # Only of a later attempt is it asked whether it was given an input (see `inputs`).
+        run.attempt = max(run.attempt, 2)
+
+
 def _forget(run: NodeRun) -> None:
     """Let a node begin afresh: nothing of its last end is left but its history."""
     run.attempt += run.started_at is not None or run.status in _HAS_RUN
@@ -271,8 +305,8 @@ def _forget(run: NodeRun) -> None:
 
 
 _FORGOTTEN = (
-    "attempt", "failures", "losses", "claim_token", "checkpoint", "output", "next_nodes",
-    "started_at", "finished_at", "available_at", "is_held", "reason", "error_type",
+    "attempt", "failures", "losses", "claim_token", "checkpoint", "given_input", "output",
+    "next_nodes", "started_at", "finished_at", "available_at", "is_held", "reason", "error_type",
     "error_message", "signal_name", "signal_key",
 )  # fmt: skip
 

@@ -271,6 +271,8 @@ def _run_end(run: NodeRun, tries: list[_Try]) -> Iterator[LogEntry]:
             yield replace(entry, message=f"Node skipped: {run.reason}")
         case NodeStatus.CANCELLED:
             yield replace(entry, level="warning", message=f"Node cancelled: {run.reason}")
+        case NodeStatus.COMPLETED if run.reason:
+            yield replace(entry, message=f"Node {run.reason}")
         case NodeStatus.COMPLETED if tries and tries[-1].status != NodeStatus.COMPLETED:
             message = "Node failed for good; the workflow goes on with the error as its data"
             yield replace(entry, level="warning", message=message)

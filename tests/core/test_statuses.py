@@ -45,6 +45,9 @@ NODE_LINES = """
     pending    cancelled   cancelled
     ready      claimed     running
     ready      cancelled   cancelled
+    ready      reset       pending
+    ready      skipped     skipped
+    ready      completed-by-hand completed
     running    completed   completed
     running    failed      failed
     running    retried     ready
@@ -52,10 +55,18 @@ NODE_LINES = """
     running    lost        ready
     running    returned    ready
     running    cancelled   cancelled
+    running    reset       pending
+    running    skipped     skipped
+    running    completed-by-hand completed
     waiting    claimed     running
     waiting    cancelled   cancelled
+    waiting    reset       pending
+    waiting    skipped     skipped
+    waiting    completed-by-hand completed
     completed  rerun       ready
+    completed  reset       pending
     failed     rerun       ready
+    failed     reset       pending
     skipped    rerun       ready
     skipped    reset       pending
     cancelled  rerun       ready
