@@ -1,8 +1,8 @@
 """Authoring: workflows in Python, and the engine's verbs for a project's own code.
 
 `workflow` builds definitions with ``>>``, `options` turns Python's options into the wire's,
-`registered` finds the workflows of the installed apps, and `verbs` reads the clock and calls the
-engine.  Everything here is exported by `spane_django` itself.
+`registered` finds the workflows of the installed apps; `verbs` and `versions` read the clock and
+call the engine.  Everything here is exported by `spane_django` itself.
 """
 
 from .registered import DuplicateWorkflow, register, workflows
@@ -19,6 +19,17 @@ from .verbs import (
     start_many,
     wait_for,
 )
+from .versions import (
+    activate_version,
+    archive_version,
+    archive_workflow,
+    compare_versions,
+    discard_draft,
+    migrate,
+    preview_migration,
+    publish_draft,
+    save_draft,
+)
 from .workflow import Chain, Errors, Step, Workflow
 
 __all__ = [
@@ -27,15 +38,24 @@ __all__ = [
     "Errors",
     "Step",
     "Workflow",
+    "activate_version",
+    "archive_version",
+    "archive_workflow",
     "cancel",
+    "compare_versions",
     "discard_dead_letter",
+    "discard_draft",
+    "migrate",
     "pause",
+    "preview_migration",
     "publish",
+    "publish_draft",
     "register",
     "replay",
     "resume",
     "retry",
     "retry_dead_letter",
+    "save_draft",
     "start",
     "start_many",
     "wait_for",

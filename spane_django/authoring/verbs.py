@@ -93,7 +93,7 @@ def pause(execution: AnyExecution, *, reason: str = "") -> Execution:
     Raises:
         UnknownExecution, IllegalTransition: nothing has changed.
     """
-    return control.pause(_id(execution), now=now(), reason=reason)
+    return control.pause(id_of(execution), now=now(), reason=reason)
 
 
 def resume(execution: AnyExecution, *, reason: str = "") -> Execution:
@@ -102,7 +102,7 @@ def resume(execution: AnyExecution, *, reason: str = "") -> Execution:
     Raises:
         UnknownExecution, IllegalTransition: nothing has changed.
     """
-    return control.resume(_id(execution), now=now(), reason=reason)
+    return control.resume(id_of(execution), now=now(), reason=reason)
 
 
 def cancel(execution: AnyExecution, *, reason: str = "") -> Execution:
@@ -111,7 +111,7 @@ def cancel(execution: AnyExecution, *, reason: str = "") -> Execution:
     Raises:
         UnknownExecution, IllegalTransition: nothing has changed.
     """
-    return control.cancel(_id(execution), now=now(), reason=reason)
+    return control.cancel(id_of(execution), now=now(), reason=reason)
 
 
 def replay(execution: AnyExecution, *, by: AbstractBaseUser | None = None) -> Execution:
@@ -120,7 +120,7 @@ def replay(execution: AnyExecution, *, by: AbstractBaseUser | None = None) -> Ex
     Raises:
         UnknownExecution: there is none.
     """
-    return retrying.replay(_id(execution), now=now(), by=by)
+    return retrying.replay(id_of(execution), now=now(), by=by)
 
 
 def retry(execution: AnyExecution, *, by: AbstractBaseUser | None = None) -> Execution:
@@ -129,7 +129,7 @@ def retry(execution: AnyExecution, *, by: AbstractBaseUser | None = None) -> Exe
     Raises:
         UnknownExecution, UnknownDeadLetter: there is nothing to retry.
     """
-    return retrying.retry_failed(_id(execution), now=now(), by=by)
+    return retrying.retry_failed(id_of(execution), now=now(), by=by)
 
 
 def retry_dead_letter(
@@ -171,7 +171,7 @@ def wait_for(execution: AnyExecution, timeout: float = 60.0) -> Execution:
     deadline = time.monotonic() + timeout
     pause_seconds = _FIRST_LOOK
     while True:
-        found = _read(_id(execution))
+        found = _read(id_of(execution))
         if ExecutionStatus(found.status).is_final:
             return found
         if connection().in_atomic_block:
@@ -185,14 +185,8 @@ def wait_for(execution: AnyExecution, timeout: float = 60.0) -> Execution:
         pause_seconds = min(pause_seconds * 1.5, _LONGEST_LOOK)
 
 
-def _read(execution_id: UUID) -> Execution:
-    found = Execution.objects.select_related("workflow").filter(pk=execution_id).first()
-    if found is None:
-        raise control.UnknownExecution(f"there is no execution {execution_id}")
-    return found
-
-
-def _id(execution: AnyExecution) -> UUID:
+def id_of(execution: AnyExecution) -> UUID:
+    """Return the id of an execution however it is named."""
     match execution:
         case Execution():
             return execution.pk
@@ -200,6 +194,13 @@ def _id(execution: AnyExecution) -> UUID:
             return execution
         case _:
             return UUID(execution)
+
+
+def _read(execution_id: UUID) -> Execution:
+    found = Execution.objects.select_related("workflow").filter(pk=execution_id).first()
+    if found is None:
+        raise control.UnknownExecution(f"there is no execution {execution_id}")
+    return found
 
 
 def _key(letter: DeadLetter | int) -> int:
