@@ -18,6 +18,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from .core.options import LIMITS
+from .core.schema import faults_in
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -48,6 +51,9 @@ class Settings:
         KEEP_DAYS: How long executions are kept after they ended, by status, such as
             ``{"completed": 30, "failed": 90}``; without end if theirs is not named.  A
             workflow's ``keepDays`` wins.
+        LIMITS: By node type, what limits its nodes, in the words of a definition: ``max``,
+            ``rate``, ``perKey``, ``name`` and ``circuitBreaker``.  It replaces what the type
+            says of itself.
         MAX_DEPTH: How deep executions may be nested in each other.
         MAX_CHILDREN: The most executions that one node starts, such as a map its items.
         SIGNAL_DAYS: How long a signal is kept that nobody waits for yet.
@@ -77,6 +83,7 @@ class Settings:
     OFFLOAD_BYTES: int = 262_144
     PAYLOAD_STORAGE: str = "default"
     KEEP_DAYS: Mapping[str, float] = field(default_factory=dict)
+    LIMITS: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     MAX_DEPTH: int = 10
     MAX_CHILDREN: int = 100_000
     SIGNAL_DAYS: float = 7.0
@@ -119,6 +126,8 @@ def faults_of(given: dict[str, Any]) -> list[str]:
             faults.append(f"'{key}' takes {wanted}, not {type(value).__name__}")
         elif key == "KEEP_DAYS":
             faults += _keep_faults(value)
+        elif key == "LIMITS":
+            faults += map(str, faults_in(LIMITS, dict(value), key))
     return faults
 
 

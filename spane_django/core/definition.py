@@ -169,6 +169,11 @@ class Definition:
         return None if given is None else timedelta(milliseconds=given)
 
     @property
+    def key(self) -> str | None:
+        """The expression over the input that says whose an execution is."""
+        return self.raw.get("key")
+
+    @property
     def max_concurrency(self) -> int | None:
         """How many nodes of one execution may run at once; None: any number."""
         return self.raw.get("maxConcurrency")

@@ -104,6 +104,13 @@ _BREAKER: Schema = {
     },
     "additionalProperties": False,
 }
+LIMITS: Schema = {
+    "type": "object",
+    "additionalProperties": {
+        **_LIMIT,
+        "properties": {**_LIMIT["properties"], "circuitBreaker": _BREAKER},
+    },
+}
 BODY: Schema = {
     "type": "object",
     "properties": {

@@ -56,6 +56,7 @@ def cancel_losers(
     lost: Mapping[str, str],
     *,
     priority: int,
+    key: str,
     now: datetime,
 ) -> int:
     """Cancel what joins went on without, unless it has ended; return how many active nodes.
@@ -79,7 +80,7 @@ def cancel_losers(
         for node_id in node_ids:
             if node_id not in known:
                 row = run_row(
-                    version, execution_id, node_id, priority=priority, now=now,
+                    version, execution_id, node_id, priority=priority, key=key, now=now,
                     status=NodeStatus.CANCELLED,
                 )  # fmt: skip
                 row.reason = reason

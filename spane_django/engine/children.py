@@ -159,6 +159,7 @@ def _row(
         item=child.item,
         depth=parent.depth + 1,
         follows_parent=child.follows_parent,
+        key=parent.key,
     )
 
 

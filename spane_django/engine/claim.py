@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from ..core.json import Json, decode
 from .db import in_transaction
+from .lanes import expects_lanes, share
 from .rows import ClaimedRow, Key, Proof
 from .sql import statements
 
@@ -65,13 +66,14 @@ class Want:
 
 
 def claim(want: Want, *, now: datetime) -> list[Claim]:
-    """Claim ready node runs of a queue by priority, then age.
+    """Claim ready node runs of a queue by priority, then lane by lane, each by age.
 
     An empty list is an ordinary answer: nothing is due, others were faster, or what is ready
     belongs to paused executions.
 
     Locks:
-        The node runs that it takes, skipping those that somebody else has locked.
+        The node runs that it takes and the gates that they pass, skipping those that somebody
+        else has locked.
     """
     if want.room < 1:
         return []
@@ -81,9 +83,13 @@ def claim(want: Want, *, now: datetime) -> list[Claim]:
 def take(want: Want, room: int, *, now: datetime) -> list[Claim]:
     """Claim inside the caller's transaction."""
     token = uuid4()
-    rows = statements().claim(
-        queue=want.queue, room=room, worker_id=want.worker_id, token=token, now=now
-    )
+    rows = None
+    if not expects_lanes(want.worker_id, now=now):
+        rows = statements().claim(
+            queue=want.queue, room=room, worker_id=want.worker_id, token=token, now=now
+        )
+    if rows is None:
+        rows = share(want, room, token=token, now=now)
     return list(_claims(rows, token))
 
 

@@ -204,12 +204,14 @@ def _reset(run: NodeRun, node_id: str, found: Examined, *, now: datetime) -> Non
     )  # fmt: skip
 
 
-_FITTED = ("queue", "priority", "is_limited")
+_FITTED = ("queue", "priority", "lane", "gate", "is_limited")
 
 
 def _fit(run: NodeRun, node_id: str, found: Examined, *, now: datetime) -> RunRow:
     execution = found.execution
-    fresh = run_row(found.target, execution.pk, node_id, priority=execution.priority, now=now)
+    fresh = run_row(
+        found.target, execution.pk, node_id, priority=execution.priority, key=execution.key, now=now
+    )
     for name in _FITTED:
         setattr(run, name, getattr(fresh, name))
     return fresh

@@ -49,7 +49,8 @@ def _start_late(execution: Execution, *, now: datetime) -> None:
     execution.active_nodes = len(version.graph.roots)
     execution.started_at = now
     execution.save(update_fields=["active_nodes", "started_at"])
-    wake_on_commit(release_roots(version, [(execution.pk, execution.priority)], now=now))
+    started = [(execution.pk, execution.priority, execution.key)]
+    wake_on_commit(release_roots(version, started, now=now))
 
 
 def _move(execution: Execution, event: ExecutionEvent, *, reason: str) -> None:

@@ -148,7 +148,9 @@ def _count(row: ExecutionRow, nodes: Sequence[Ended], progress: Progress, *, now
 
 def _cancel_lost(row: ExecutionRow, progress: Progress, *, now: datetime) -> int:
     version = prepared(row.version_id)
-    return cancel_losers(version, row.id, progress.lost, priority=row.priority, now=now)
+    return cancel_losers(
+        version, row.id, progress.lost, priority=row.priority, key=row.key, now=now
+    )
 
 
 def _run_rows(
@@ -162,7 +164,9 @@ def _run_rows(
         (NodeStatus.PENDING, progress.waiting, ""),
     ):
         for node_id in node_ids:
-            run = run_row(version, row.id, node_id, priority=row.priority, now=now, status=status)
+            run = run_row(
+                version, row.id, node_id, priority=row.priority, key=row.key, now=now, status=status
+            )
             run.reason = reason
             run.is_held |= is_paused and status is NodeStatus.READY
             if arrivals := progress.waiting.get(node_id):

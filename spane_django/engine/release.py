@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from ..core.lanes import lane
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import NodeRun
 from .payloads import record
@@ -25,11 +26,18 @@ def run_row(
     node_id: str,
     *,
     priority: int,
+    key: str,
     now: datetime,
     status: NodeStatus = NodeStatus.READY,
 ) -> RunRow:
-    """Return a new run of a node, as its definition wants it."""
+    """Return a new run of a node, as its definition wants it.
+
+    Args:
+        priority: The execution's.
+        key: The execution's.
+    """
     node = version.nodes[node_id]
+    gate = node.rule.gate(key) if node.rule else ""
     is_limited = version.max_concurrency is not None
     return RunRow(
         execution_id=execution_id,
@@ -39,6 +47,8 @@ def run_row(
         queue=node.queue,
         priority=node.priority or priority,
         available_at=now,
+        lane=lane(gate, key),
+        gate=gate,
         is_limited=is_limited,
         is_held=is_limited and status is NodeStatus.READY,
     )
@@ -52,27 +62,29 @@ def insert(version: PreparedVersion, rows: Sequence[NewExecution], *, now: datet
     """
     statements().insert_executions(rows)
     record(((row.id, row.input) for row in rows), now=now)
-    running = [(row.id, row.priority) for row in rows if row.status is ExecutionStatus.RUNNING]
+    running = [
+        (row.id, row.priority, row.key) for row in rows if row.status is ExecutionStatus.RUNNING
+    ]
     return release_roots(version, running, now=now) if running else set()
 
 
 def release_roots(
-    version: PreparedVersion, executions: Iterable[tuple[UUID, int]], *, now: datetime
+    version: PreparedVersion, executions: Iterable[tuple[UUID, int, str]], *, now: datetime
 ) -> set[str]:
     """Make the root nodes of started executions ready; return their queues.
 
     Args:
-        executions: Ids with their priorities.
+        executions: Ids with their priorities and keys.
     """
     started = list(executions)
     rows = [
-        run_row(version, execution_id, node_id, priority=priority, now=now)
-        for execution_id, priority in started
+        run_row(version, execution_id, node_id, priority=priority, key=key, now=now)
+        for execution_id, priority, key in started
         for node_id in version.graph.roots
     ]
     statements().put(rows, worker_id=None, token=uuid4(), now=now)
     if version.max_concurrency is not None:
-        for execution_id, _ in started:
+        for execution_id, *_ in started:
             let_in(execution_id, version.max_concurrency)
     return {row.queue for row in rows}
 

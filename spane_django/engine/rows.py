@@ -73,6 +73,8 @@ class RunRow:
     queue: str
     priority: int
     available_at: datetime
+    lane: str = ""
+    gate: str = ""
     is_held: bool = False
     is_limited: bool = False
     open_edges: int = 0
@@ -132,6 +134,15 @@ class ClaimedRow:
     losses: int
     checkpoint: str | None
     turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRange:
+    """The lanes of a priority from behind ``low`` (from the first if it is "") to ``high``."""
+
+    priority: int
+    low: str = ""
+    high: str | None = None
 
 
 @dataclass(slots=True)

@@ -111,6 +111,7 @@ def _start(
         relation=relation,
         depth=row.depth,
         follows_parent=False,
+        key=row.key,
     )
     return insert(version, [sequel], now=now)
 

@@ -23,6 +23,8 @@ from ..core.retry import DEFAULT
 from ..core.verdict import Policy
 from ..models.workflow import WorkflowVersion
 from ..nodes.base import Node, registry
+from . import rules
+from .rules import Rule, rule_for
 
 
 class UnknownVersion(SpaneError):
@@ -38,6 +40,7 @@ class PreparedNode:
     """A node with everything that its definition, its type and the settings say about it.
 
     Attributes:
+        rule: What limits it; None: nothing.
         config: Without the body that the node repeats, whose templates are not the node's own.
     """
 
@@ -48,6 +51,7 @@ class PreparedNode:
     priority: int | None
     timeout: timedelta | None
     policy: Policy
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def prepared(version_id: int) -> PreparedVersion:
         definition=definition,
         graph=definition.graph,
         joins=definition.joins,
-        nodes={node.id: _prepare(definition, node) for node in definition.nodes.values()},
+        nodes={node.id: _prepare(version, definition, node) for node in definition.nodes.values()},
         part=version.part,
         max_concurrency=definition.max_concurrency,
         max_executions=definition.max_executions,
@@ -130,14 +134,17 @@ def part_of(version_id: int, part: str) -> PreparedVersion:
     return prepared(parts.values_list("id", flat=True).get())
 
 
-def _prepare(definition: Definition, node: NodeDefinition) -> PreparedNode:
+def _prepare(
+    version: WorkflowVersion, definition: Definition, node: NodeDefinition
+) -> PreparedNode:
     node_type = registry.get(node.type) if node.type in registry else None
     queue = node.options.get("queue") or (node_type and node_type.queue) or definition.queue
+    queue = queue or settings.QUEUE
     return PreparedNode(
         definition=node,
         config=_own_config(node, node_type),
         type=node.type,
-        queue=queue or settings.QUEUE,
+        queue=queue,
         priority=node.options.get("priority"),
         timeout=node.timeout or (node_type.timeout if node_type else None),
         policy=Policy(
@@ -146,6 +153,9 @@ def _prepare(definition: Definition, node: NodeDefinition) -> PreparedNode:
             error_nodes=tuple(node.error_outputs),
             usual_nodes=node.usual_outputs,
             max_losses=settings.MAX_LOSSES,
+        ),
+        rule=rule_for(
+            node.raw, node_type, workflow=version.workflow.key, version_id=version.pk, queue=queue
         ),
     )
 
@@ -159,4 +169,5 @@ def _own_config(node: NodeDefinition, node_type: Node | None) -> dict[str, Any]:
 def _forget(*, setting: str, **_: object) -> None:
     if setting == "SPANE":
         prepared.cache_clear()
+        rules.forget()
         part_of.cache_clear()

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from ..core.json import Json
+from ..core.limits import Breaker, Limit
 from ..core.outcome import Permanent
 from ..core.retry import DEFAULT, Retry
 from ..core.schema import Schema, schema_of
@@ -169,6 +170,8 @@ class Node:
         retry: The policy of nodes whose config names none.
         timeout: How long one attempt may take; None: no limit.
         queue: The queue whose workers run it; None: the workflow's.
+        limit: How many of its nodes run or start at once; a node's own replaces it.
+        breaker: When its nodes are held back because they keep failing.
         is_pure: True promises no side effects (nothing but the answer changes).
         description: One sentence for people who choose among node types.
     """
@@ -178,6 +181,8 @@ class Node:
     retry: ClassVar[Retry] = DEFAULT
     timeout: ClassVar[timedelta | None] = None
     queue: ClassVar[str | None] = None
+    limit: ClassVar[Limit | None] = None
+    breaker: ClassVar[Breaker | None] = None
     is_pure: ClassVar[bool] = False
     description: ClassVar[str] = ""
 
@@ -267,13 +272,15 @@ class Registry:
 registry = Registry()
 
 
-def node(
+def node(  # noqa: PLR0913  # as many as a node type has attributes
     type: str,
     *,
     config: Declaration = None,
     retry: Retry = DEFAULT,
     timeout: float | None = None,
     queue: str | None = None,
+    limit: Limit | None = None,
+    breaker: Breaker | None = None,
     pure: bool = False,
     description: str = "",
 ) -> Callable[[Callable[[Context], Any]], NodeClass]:
@@ -296,6 +303,8 @@ def node(
             "retry": retry,
             "timeout": None if timeout is None else timedelta(seconds=timeout),
             "queue": queue,
+            "limit": limit,
+            "breaker": breaker,
             "is_pure": pure,
             "description": description or (inspect.getdoc(function) or "").partition("\n")[0],
             "execute": staticmethod(function),

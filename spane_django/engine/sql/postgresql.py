@@ -1,20 +1,15 @@
 """The hot path on PostgreSQL: set-based statements over arrays, prepared on the server.
 
-Django's cursor binds on the client, which rules out prepared statements; a plain psycopg cursor
-on the same connection does not, and takes part in the same transaction.  Parameters travel as
-one array per column, so a statement's text never depends on the number of rows.
+What a claim needs where nodes wait in lanes stands in `postgresql_lanes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
-from ...conf import settings
 from ...core.plan import Arrivals
 from ...core.statuses import ExecutionStatus, NodeStatus
 from ..rows import (
@@ -28,11 +23,13 @@ from ..rows import (
     Proof,
     RunRow,
 )
+from .postgresql_connection import columns
+from .postgresql_lanes import PostgreSQLLanes
 
 # NO KEY: inserting rows that refer to an execution must not wait for its lock.
 LOCK = """
 SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at, parent_run_id,
-       slot, depth
+       slot, depth, key
 FROM spane_django_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -79,12 +76,12 @@ JOIN spane_django_noderun n USING (execution_id, node_id)
 PUT = """
 WITH put AS (
     INSERT INTO spane_django_noderun AS n
-        (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
-         is_limited, open_edges, live_edges, broken_edges, reason, worker_id, claim_token,
-         created_at, started_at, finished_at, attempt, failures, losses, error_type,
+        (execution_id, node_id, node_type, status, queue, priority, available_at, lane,
+         gate, is_held, is_limited, open_edges, live_edges, broken_edges, reason, worker_id,
+         claim_token, created_at, started_at, finished_at, attempt, failures, losses, error_type,
          error_message)
     SELECT d.execution_id, d.node_id, d.node_type, d.status, d.queue, d.priority,
-           d.available_at, d.is_held, d.is_limited, d.open_edges, d.live_edges,
+           d.available_at, d.lane, d.gate, d.is_held, d.is_limited, d.open_edges, d.live_edges,
            d.broken_edges, d.reason,
            CASE WHEN d.status = 'running' THEN %s::uuid END,
            CASE WHEN d.status = 'running' THEN %s::uuid END,
@@ -93,17 +90,17 @@ WITH put AS (
            CASE WHEN d.status IN ('skipped', 'cancelled') THEN %s::timestamptz END,
            1, 0, 0, '', ''
     FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[],
-                %s::timestamptz[], %s::bool[], %s::bool[], %s::int[], %s::int[], %s::int[],
-                %s::text[])
-         AS d (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
-               is_limited, open_edges, live_edges, broken_edges, reason)
+                %s::timestamptz[], %s::text[], %s::text[], %s::bool[], %s::bool[], %s::int[],
+                %s::int[], %s::int[], %s::text[])
+         AS d (execution_id, node_id, node_type, status, queue, priority, available_at, lane,
+               gate, is_held, is_limited, open_edges, live_edges, broken_edges, reason)
     ON CONFLICT (execution_id, node_id) DO UPDATE
     SET status = excluded.status, available_at = excluded.available_at,
-        is_held = excluded.is_held, open_edges = excluded.open_edges,
-        live_edges = excluded.live_edges, broken_edges = excluded.broken_edges,
-        reason = excluded.reason, worker_id = excluded.worker_id,
-        claim_token = excluded.claim_token, started_at = excluded.started_at,
-        finished_at = excluded.finished_at
+        lane = excluded.lane, gate = excluded.gate, is_held = excluded.is_held,
+        open_edges = excluded.open_edges, live_edges = excluded.live_edges,
+        broken_edges = excluded.broken_edges, reason = excluded.reason,
+        worker_id = excluded.worker_id, claim_token = excluded.claim_token,
+        started_at = excluded.started_at, finished_at = excluded.finished_at
     RETURNING n.id, n.execution_id, n.node_id, n.status, n.attempt
 )
 SELECT id, execution_id, node_id, attempt FROM put WHERE status = 'running'
@@ -120,16 +117,27 @@ WHERE e.id = d.id
 
 # SKIP LOCKED: claiming never waits for anybody, so it may follow other locks without deadlock.
 # Priority by priority, so that the index is entered at what is due and never walks past the
-# nodes that sleep: with 200,000 of them one range over all priorities took 17 ms.
+# nodes that sleep: with 200,000 of them one range over all priorities took 17 ms.  Where nodes
+# wait in lanes it takes nothing and says so with a row without an id.
 CLAIM = """
-WITH picked AS MATERIALIZED (
+WITH laned AS MATERIALIZED (
+    SELECT FROM generate_series(10, 1, -1) AS level (priority)
+    CROSS JOIN LATERAL (
+        SELECT FROM spane_django_noderun
+        WHERE queue = %s AND priority = level.priority AND lane > ''
+              AND status IN ('ready', 'waiting') AND NOT is_held
+        ORDER BY lane LIMIT 1
+    ) one
+    LIMIT 1
+), picked AS MATERIALIZED (
     SELECT due.id FROM generate_series(10, 1, -1) AS level (priority)
     CROSS JOIN LATERAL (
         SELECT id FROM spane_django_noderun
-        WHERE queue = %s AND priority = level.priority AND status IN ('ready', 'waiting')
-              AND NOT is_held AND available_at <= %s
+        WHERE queue = %s AND priority = level.priority AND lane = ''
+              AND status IN ('ready', 'waiting') AND NOT is_held AND available_at <= %s
         ORDER BY available_at, id LIMIT %s FOR UPDATE SKIP LOCKED
     ) due
+    WHERE NOT EXISTS (SELECT FROM laned)
     LIMIT %s
 ), taken AS (
     UPDATE spane_django_noderun n
@@ -137,10 +145,13 @@ WITH picked AS MATERIALIZED (
     FROM picked, spane_django_execution e
     WHERE n.id = picked.id AND e.id = n.execution_id
     RETURNING n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses,
-              n.checkpoint, n.priority, n.available_at
+              n.checkpoint::text, n.priority, n.available_at
 )
-SELECT id, execution_id, version_id, node_id, attempt, failures, losses, checkpoint::text
-FROM taken ORDER BY priority DESC, available_at, id
+SELECT id, execution_id, version_id, node_id, attempt, failures, losses, checkpoint
+FROM (
+    SELECT * FROM taken
+    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM laned
+) answer ORDER BY priority DESC, available_at, id
 """
 
 INSERT_EXECUTIONS = """
@@ -148,20 +159,20 @@ INSERT INTO spane_django_execution
     (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
      started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key, slot,
      slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth, follows_parent,
-     started_at, failed_nodes, reason)
+     key, started_at, failed_nodes, reason)
 SELECT d.id, d.workflow_id, d.version_id, d.status, d.input::jsonb, d.priority, d.active_nodes,
        d.created_at, d.started_by_id, d.start_at, d.deadline_at, d.replay_of_id,
        d.idempotency_key, d.duplicate_key, d.slot, d.slot_limit, d.parent_id, d.parent_run_id,
-       d.parent_round, d.relation, d.item, d.depth, d.follows_parent,
+       d.parent_round, d.relation, d.item, d.depth, d.follows_parent, d.key,
        CASE WHEN d.status = 'running' THEN d.created_at END, 0, ''
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::smallint[],
             %s::int[], %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
             %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::uuid[], %s::bigint[],
-            %s::int[], %s::text[], %s::int[], %s::smallint[], %s::bool[])
+            %s::int[], %s::text[], %s::int[], %s::smallint[], %s::bool[], %s::text[])
      AS d (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
            started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key,
            slot, slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth,
-           follows_parent)
+           follows_parent, key)
 """
 
 PARENTS = """
@@ -174,15 +185,8 @@ WHERE n.status IN ('completed', 'failed')
 INPUTS = "SELECT id, input::text FROM spane_django_execution WHERE id = ANY(%s)"
 
 
-class PostgreSQL:
+class PostgreSQL(PostgreSQLLanes):
     """The statements on one connection."""
-
-    def __init__(self, connection: Any) -> None:
-        connection.ensure_connection()
-        self._connection = connection
-        # Django turns preparing off; each of these statements is worth it from its second use.
-        if settings.PREPARE_STATEMENTS and connection.connection.prepare_threshold is None:
-            connection.connection.prepare_threshold = 1
 
     def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
         rows = self._rows(LOCK, [list(execution_ids)])
@@ -190,7 +194,7 @@ class PostgreSQL:
 
     def complete(self, rows: Sequence[CompletedRow]) -> set[Proof]:
         names = ("id", "token", "output", "next_nodes", "started_at", "finished_at")
-        return {(row[0], row[1]) for row in self._rows(COMPLETE, _columns(rows, names))}
+        return {(row[0], row[1]) for row in self._rows(COMPLETE, columns(rows, names))}
 
     def amend(self, rows: Sequence[AmendedRow]) -> set[Proof]:
         names = (
@@ -198,7 +202,7 @@ class PostgreSQL:
             "started_at", "finished_at", "checkpoint", "error_type", "error_message",
             "signal_name", "signal_key", "failures_tolerated",
         )  # fmt: skip
-        return {(row[0], row[1]) for row in self._rows(AMEND, _columns(rows, names))}
+        return {(row[0], row[1]) for row in self._rows(AMEND, columns(rows, names))}
 
     def arrivals(self, keys: Collection[Key]) -> dict[Key, Arrivals | None]:
         rows = self._rows(ARRIVALS, _keys(keys))
@@ -209,30 +213,30 @@ class PostgreSQL:
     ) -> dict[Key, tuple[int, int]]:
         names = (
             "execution_id", "node_id", "node_type", "status", "queue", "priority",
-            "available_at", "is_held", "is_limited", "open_edges", "live_edges",
+            "available_at", "lane", "gate", "is_held", "is_limited", "open_edges", "live_edges",
             "broken_edges", "reason",
         )  # fmt: skip
-        parameters = [worker_id, token, now, now, now, *_columns(rows, names)]
+        parameters = [worker_id, token, now, now, now, *columns(rows, names)]
         return {(row[1], row[2]): (row[0], row[3]) for row in self._rows(PUT, parameters)}
 
     def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
         names = ("id", "status", "active_nodes", "failed_nodes", "finished_at")
-        self._execute(UPDATE_EXECUTIONS, _columns(rows, names))
+        self._execute(UPDATE_EXECUTIONS, columns(rows, names))
 
     def claim(
         self, *, queue: str, room: int, worker_id: UUID, token: UUID, now: datetime
-    ) -> list[ClaimedRow]:
-        rows = self._rows(CLAIM, [queue, now, room, room, worker_id, token, now])
-        return [ClaimedRow(*row) for row in rows]
+    ) -> list[ClaimedRow] | None:
+        rows = self._rows(CLAIM, [queue, queue, now, room, room, worker_id, token, now])
+        return None if rows and rows[0][0] is None else [ClaimedRow(*row) for row in rows]
 
     def insert_executions(self, rows: Sequence[NewExecution]) -> None:
         names = (
             "id", "workflow_id", "version_id", "status", "input", "priority", "active_nodes",
             "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id",
             "idempotency_key", "duplicate_key", "slot", "slot_limit", "parent_id",
-            "parent_run_id", "parent_round", "relation", "item", "depth", "follows_parent",
+            "parent_run_id", "parent_round", "relation", "item", "depth", "follows_parent", "key",
         )  # fmt: skip
-        self._execute(INSERT_EXECUTIONS, _columns(rows, names))
+        self._execute(INSERT_EXECUTIONS, columns(rows, names))
 
     def parents(self, keys: Collection[Key]) -> list[ParentRow]:
         rows = self._rows(PARENTS, _keys(keys))
@@ -240,19 +244,6 @@ class PostgreSQL:
 
     def inputs(self, execution_ids: Collection[UUID]) -> dict[UUID, str]:
         return dict(self._rows(INPUTS, [list(execution_ids)]))
-
-    def _rows(self, statement: str, parameters: list[Any]) -> list[Any]:
-        return self._execute(statement, parameters).fetchall()
-
-    def _execute(self, statement: str, parameters: list[Any]) -> psycopg.Cursor[Any]:
-        # Django's own cursor is what turns psycopg's errors into Django's.
-        with self._connection.wrap_database_errors:
-            cursor = psycopg.Cursor(self._connection.connection)
-            return cursor.execute(statement.encode(), parameters)
-
-
-def _columns(rows: Sequence[Any], names: Iterable[str]) -> list[list[Any]]:
-    return [[getattr(row, name) for row in rows] for name in names]
 
 
 def _keys(keys: Collection[Key]) -> list[list[Any]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from ...core.limits import GateRow
 from ...core.plan import Arrivals
 from ..rows import (
     AmendedRow,
@@ -14,6 +15,8 @@ from ..rows import (
     CompletedRow,
     ExecutionRow,
     Key,
+    LaneRange,
+    LaneRow,
     NewExecution,
     ParentRow,
     Proof,
@@ -22,7 +25,7 @@ from ..rows import (
 
 
 class Statements(Protocol):
-    """The hot path.  Order of locks: executions by id, then node runs."""
+    """The hot path.  Order of locks: executions by id, then node runs, then gates."""
 
     def __init__(self, connection: Any) -> None: ...
 
@@ -52,8 +55,60 @@ class Statements(Protocol):
 
     def claim(
         self, *, queue: str, room: int, worker_id: UUID, token: UUID, now: datetime
+    ) -> list[ClaimedRow] | None:
+        """Claim up to ``room`` node runs of a queue by priority, then age.
+
+        None: nodes wait in lanes there, so that the room must be shared.
+        """
+
+    def lanes(
+        self,
+        *,
+        queue: str,
+        ranges: Sequence[LaneRange],
+        most: int,
+        due_by: datetime,
+        now: datetime,
+    ) -> list[LaneRow]:
+        """Return the lanes of a queue that have something due and no closed gate, in order.
+
+        Args:
+            ranges: What to look through.
+            most: At most so many.
+            due_by: What counts as due.
+            now: For the gates.
+        """
+
+    def take(
+        self,
+        shares: Mapping[str, int],
+        *,
+        queue: str,
+        priority: int,
+        worker_id: UUID,
+        token: UUID,
+        now: datetime,
     ) -> list[ClaimedRow]:
-        """Claim up to ``room`` node runs of a queue by priority, then age."""
+        """Claim up to so many node runs of each lane of a priority by age."""
+
+    def lock_gates(self, keys: Collection[str]) -> list[GateRow]:
+        """Lock gates and return how they stand, without those that somebody else has locked."""
+
+    def lock_breakers(self, keys: Collection[str], failed: Collection[str]) -> list[GateRow]:
+        """Lock the gates that ends of attempts may change, in the order of their keys.
+
+        Args:
+            failed: Those at which one has failed; the others only if they are not at rest.
+        """
+
+    def running(self, gates: Collection[str]) -> dict[str, int]:
+        """Count what runs at gates; those at which nothing runs may be left out."""
+
+    def add_gates(self, rows: Sequence[GateRow], *, now: datetime) -> set[str]:
+        """Insert gates; return the keys of those that were not there."""
+
+    def change_gates(self, rows: Sequence[GateRow], *, now: datetime) -> None:
+        """Write locked gates."""
 
     def insert_executions(self, rows: Sequence[NewExecution]) -> None:
         """Insert executions."""

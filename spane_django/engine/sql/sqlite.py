@@ -1,14 +1,14 @@
 """The hot path on SQLite: the same functions, a row at a time.
 
 SQLite has one writer, so a transaction (IMMEDIATE, see the documentation's settings) is the
-lock, and a statement costs microseconds instead of a round trip.  UUIDs are stored as 32
-hexadecimal digits and instants as text in UTC, as Django stores them.
+lock, and a statement costs microseconds instead of a round trip.  What a claim needs where nodes
+wait in lanes stands in `sqlite_lanes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -25,10 +25,12 @@ from ..rows import (
     Proof,
     RunRow,
 )
+from .sqlite_connection import instant
+from .sqlite_lanes import SQLiteLanes
 
 LOCK = """
 SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at, parent_run_id,
-       slot, depth
+       slot, depth, key
 FROM spane_django_execution WHERE id = ?
 """
 
@@ -58,12 +60,13 @@ FROM spane_django_noderun WHERE execution_id = ? AND node_id = ?
 
 PUT = """
 INSERT INTO spane_django_noderun
-    (execution_id, node_id, node_type, status, queue, priority, available_at, is_held,
+    (execution_id, node_id, node_type, status, queue, priority, available_at, lane, gate, is_held,
      is_limited, open_edges, live_edges, broken_edges, reason, worker_id, claim_token, created_at,
      started_at, finished_at, attempt, failures, losses, error_type, error_message)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '')
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '')
 ON CONFLICT (execution_id, node_id) DO UPDATE
-SET status = excluded.status, available_at = excluded.available_at, is_held = excluded.is_held,
+SET status = excluded.status, available_at = excluded.available_at, lane = excluded.lane,
+    gate = excluded.gate, is_held = excluded.is_held,
     open_edges = excluded.open_edges, live_edges = excluded.live_edges,
     broken_edges = excluded.broken_edges, reason = excluded.reason,
     worker_id = excluded.worker_id, claim_token = excluded.claim_token,
@@ -76,13 +79,23 @@ UPDATE spane_django_execution
 SET status = ?, active_nodes = ?, failed_nodes = ?, finished_at = ? WHERE id = ?
 """
 
-# The inner SELECT names the rows first: SQLite's UPDATE has no ORDER BY of its own.
+HAS_LANES = """
+SELECT EXISTS (
+    SELECT 1 FROM (VALUES (10), (9), (8), (7), (6), (5), (4), (3), (2), (1)) AS level
+    WHERE EXISTS (
+        SELECT 1 FROM spane_django_noderun
+        WHERE queue = ? AND priority = level.column1 AND lane > ''
+              AND status IN ('ready', 'waiting') AND NOT is_held))
+"""
+
+# The inner SELECT names the rows first: SQLite's UPDATE has no ORDER BY of its own.  There is
+# one lane; naming it in the order tells the planner that the index has that order.
 CLAIM = """
 UPDATE spane_django_noderun SET status = 'running', worker_id = ?, claim_token = ?, started_at = ?
 WHERE id IN (
     SELECT id FROM spane_django_noderun
     WHERE queue = ? AND status IN ('ready', 'waiting') AND NOT is_held AND available_at <= ?
-    ORDER BY priority DESC, available_at, id LIMIT ?)
+    ORDER BY priority DESC, lane, available_at, id LIMIT ?)
 """
 
 CLAIMED = """
@@ -96,7 +109,7 @@ INSERTED = (
     "id", "workflow_id", "version_id", "status", "input", "priority", "active_nodes",
     "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id", "idempotency_key",
     "duplicate_key", "slot", "slot_limit", "parent_id", "parent_run_id", "parent_round",
-    "relation", "item", "depth", "follows_parent",
+    "relation", "item", "depth", "follows_parent", "key",
 )  # fmt: skip
 INSERT_EXECUTION = f"""
 INSERT INTO spane_django_execution ({", ".join(INSERTED)}, started_at, failed_nodes, reason)
@@ -112,12 +125,8 @@ WHERE execution_id = ? AND node_id = ? AND status IN ('completed', 'failed')
 INPUT = "SELECT input FROM spane_django_execution WHERE id = ?"
 
 
-class SQLite:
+class SQLite(SQLiteLanes):
     """The statements on one connection."""
-
-    def __init__(self, connection: Any) -> None:
-        connection.ensure_connection()
-        self._connection = connection
 
     def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
         found = (self._row(LOCK, [key]) for key in sorted(execution_ids))
@@ -148,10 +157,10 @@ class SQLite:
             is_running = row.status is NodeStatus.RUNNING
             parameters = [
                 row.execution_id, row.node_id, row.node_type, row.status, row.queue,
-                row.priority, row.available_at, row.is_held, row.is_limited, row.open_edges,
-                row.live_edges, row.broken_edges, row.reason, worker_id if is_running else None,
-                token if is_running else None, now, now if is_running else None,
-                now if row.status.is_final else None,
+                row.priority, row.available_at, row.lane, row.gate, row.is_held, row.is_limited,
+                row.open_edges, row.live_edges, row.broken_edges, row.reason,
+                worker_id if is_running else None, token if is_running else None, now,
+                now if is_running else None, now if row.status.is_final else None,
             ]  # fmt: skip
             row_id, attempt = self._row(PUT, parameters)
             if is_running:
@@ -165,7 +174,9 @@ class SQLite:
 
     def claim(
         self, *, queue: str, room: int, worker_id: UUID, token: UUID, now: datetime
-    ) -> list[ClaimedRow]:
+    ) -> list[ClaimedRow] | None:
+        if self._row(HAS_LANES, [queue])[0]:
+            return None
         if not self._execute(CLAIM, [worker_id, token, now, queue, now, room]).rowcount:
             return []
         rows = self._execute(CLAIMED, [worker_id, token]).fetchall()
@@ -195,14 +206,6 @@ class SQLite:
             if self._execute(statement, [getattr(row, name) for name in wanted]).rowcount
         }
 
-    def _row(self, statement: str, parameters: Iterable[Any]) -> Any:
-        return self._execute(statement, parameters).fetchone()
-
-    def _execute(self, statement: str, parameters: Iterable[Any]) -> Any:
-        with self._connection.wrap_database_errors:
-            cursor = self._connection.connection.cursor()
-            return cursor.execute(statement, [_stored(value) for value in parameters])
-
 
 def _execution(row: Any) -> ExecutionRow:
     key, status, version_id, active_nodes, failed_nodes, priority, finished_at, *rest = row
@@ -213,21 +216,9 @@ def _execution(row: Any) -> ExecutionRow:
         active_nodes=active_nodes,
         failed_nodes=failed_nodes,
         priority=priority,
-        finished_at=_instant(finished_at),
+        finished_at=instant(finished_at),
         parent_run_id=rest[0],
         slot=rest[1],
         depth=rest[2],
+        key=rest[3],
     )
-
-
-def _stored(value: Any) -> Any:
-    if isinstance(value, UUID):
-        return value.hex
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
-    return str(value) if isinstance(value, str) else value
-
-
-def _instant(value: datetime | None) -> datetime | None:
-    # Django has taught the driver to read columns of instants, but not that they are in UTC.
-    return value and value.replace(tzinfo=UTC)

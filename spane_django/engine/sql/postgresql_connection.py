@@ -1,0 +1,40 @@
+"""How statements reach PostgreSQL: prepared on the server, within Django's transaction.
+
+Django's cursor binds on the client, which rules out prepared statements; a plain psycopg cursor
+on the same connection does not, and takes part in the same transaction.  Parameters travel as
+one array per column, so a statement's text never depends on the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+
+from ...conf import settings
+
+
+class PostgreSQLConnection:
+    """Django's connection, as the statements use it."""
+
+    def __init__(self, connection: Any) -> None:
+        connection.ensure_connection()
+        self._connection = connection
+        # Django turns preparing off; each of these statements is worth it from its second use.
+        if settings.PREPARE_STATEMENTS and connection.connection.prepare_threshold is None:
+            connection.connection.prepare_threshold = 1
+
+    def _rows(self, statement: str, parameters: list[Any]) -> list[Any]:
+        return self._execute(statement, parameters).fetchall()
+
+    def _execute(self, statement: str, parameters: list[Any]) -> psycopg.Cursor[Any]:
+        # Django's own cursor is what turns psycopg's errors into Django's.
+        with self._connection.wrap_database_errors:
+            cursor = psycopg.Cursor(self._connection.connection)
+            return cursor.execute(statement.encode(), parameters)
+
+
+def columns(rows: Sequence[Any], names: Iterable[str]) -> list[list[Any]]:
+    """Return rows as one array per column."""
+    return [[getattr(row, name) for row in rows] for name in names]
