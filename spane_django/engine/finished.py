@@ -31,6 +31,9 @@ class Finished:
     Attributes:
         output: The data of a completed node, encoded as JSON text where it was made.
         lines: What the node wrote to the log.
+        ahead: Successors that have run already and are committed in the same transaction, as
+            far as they are released to this worker.
+        settled: The queues with new work, if the attempt has been settled already.
     """
 
     claim: Claim
@@ -39,3 +42,5 @@ class Finished:
     finished_at: datetime
     output: str = "null"
     lines: list[Line] = field(default_factory=list)
+    ahead: list[Finished] = field(default_factory=list)
+    settled: set[str] | None = None

@@ -25,11 +25,13 @@ from ..core.json import UnstorableValue, encode, printable
 from ..core.outcome import Delay, Failure, Outcome, Permanent, Result, Wait
 from ..nodes.base import Context, Node, registry
 from ..nodes.checks import config_faults
+from .ahead import pure_successors, run_ahead
 from .claim import Claim
 from .context import Journal, context_of
 from .finished import Finished
 from .inputs import Received
 from .payloads import is_large, store, stored
+from .transactional import in_one_transaction
 from .versions import PreparedNode, prepared
 
 TRACEBACK_CHARACTERS = 8_000
@@ -77,8 +79,26 @@ def is_async(node_type: str) -> bool:
     return node_type in registry and inspect.iscoroutinefunction(registry.get(node_type).execute)
 
 
+@lru_cache(maxsize=512)
+def is_transactional(node_type: str) -> bool:
+    """Say whether a node type commits its writes with its result; an unknown one does not."""
+    return node_type in registry and registry.get(node_type).is_transactional
+
+
 def run(work: Work, *, clock: Clock = utc_now) -> Finished:
-    """Run a plain node on this thread and return how its attempt ended.  Never raises."""
+    """Run a plain node on this thread and return how its attempt ended.  Never raises.
+
+    A transactional one is settled already if it succeeded.  Pure successors are run ahead.
+    """
+    if is_transactional(work.node.type):
+        return in_one_transaction(lambda: _attempt(work, clock), failure_of)
+    finished = _attempt(work, clock)
+    if pure_successors(work.claim.version_id, work.claim.node_id) and _has_time(work, finished):
+        finished.ahead = list(run_ahead(finished, _runner(work, clock)))
+    return finished
+
+
+def _attempt(work: Work, clock: Clock) -> Finished:
     started_at = clock()
     journal = Journal(work.claim, clock)
     _close_old_connections()
@@ -90,6 +110,22 @@ def run(work: Work, *, clock: Clock = utc_now) -> Finished:
     finally:
         _close_old_connections()
     return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
+
+
+def _has_time(work: Work, finished: Finished) -> bool:
+    """Say whether successors may run within what the attempt's timeout leaves, well within."""
+    if work.node.timeout is None or finished.started_at is None:
+        return True
+    return finished.finished_at - finished.started_at < work.node.timeout / 2
+
+
+def _runner(work: Work, clock: Clock) -> Callable[[Claim, Received], Finished]:
+    def run_one(claim: Claim, received: Received) -> Finished:
+        node = prepared(claim.version_id).nodes[claim.node_id]
+        ahead = Work(claim=claim, received=received, node=node, cancelled=work.cancelled)
+        return _attempt(ahead, clock)
+
+    return run_one
 
 
 async def run_async(work: Work, *, clock: Clock = utc_now) -> Finished:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -89,37 +89,79 @@ def settle(finished: Sequence[Finished], *, now: datetime, want: Want | None = N
     Locks:
         The executions of the batch by id, then their node runs.
     """
-    settlement = in_transaction(lambda: _settle(finished, now=now, want=want))
+    unsettled = [item for item in finished if item.settled is None]
+    settlement = in_transaction(lambda: _settle(unsettled, now=now, want=want))
     if settlement.todo:
         settlement.left |= follow_up(settlement.todo, now=now)
+    settlement.left.update(*(item.settled for item in finished if item.settled))
     return settlement
+
+
+def apply(finished: Sequence[Finished], *, now: datetime) -> Settlement:
+    """Settle inside the caller's transaction; what is to do after its commit is the caller's.
+
+    Locks:
+        As :func:`settle`.
+    """
+    return _settle(finished, now=now, want=None)
 
 
 def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -> Settlement:
     settlement = Settlement()
-    if finished:
-        executions = statements().lock({item.claim.execution_id for item in finished})
-        # Of two answers to one claim the first one counts.
-        first: dict[Proof, Finished] = {}
-        for item in finished:
-            if first.setdefault(item.claim.proof, item) is not item:
-                settlement.lost.append(item.claim)
-        accepted = _record([_judge(item, executions, now=now) for item in first.values()])
-        record(_written(accepted), now=now)
-        taken = {item.claim.proof for item in accepted}
-        settlement.lost += [item.claim for proof, item in first.items() if proof not in taken]
-        steps = follow(executions, _ended(accepted), now=now, want=want)
-        settlement.claims = steps.claims
-        settlement.known = _known(accepted)
-        settlement.left = steps.left | _ready_again(accepted, now=now)
-        settlement.todo = _todo(accepted, steps.ended, now=now)
-        settlement.left |= settlement.todo.queues
+    batch = list(finished)
+    while batch:
+        _settle_batch(batch, settlement, now=now, want=want)
+        batch = _released_ahead(batch, settlement)
     room = want.room - len(settlement.claims) if want is not None and want.fill else 0
     if want is not None and room > 0:
         claimed = take(want, room, now=now)
         settlement.claims += claimed
         settlement.filled = len(claimed)
     return settlement
+
+
+def _settle_batch(
+    finished: Sequence[Finished], settlement: Settlement, *, now: datetime, want: Want | None
+) -> None:
+    executions = statements().lock({item.claim.execution_id for item in finished})
+    # Of two answers to one claim the first one counts.
+    first: dict[Proof, Finished] = {}
+    for item in finished:
+        if first.setdefault(item.claim.proof, item) is not item:
+            settlement.lost.append(item.claim)
+    accepted = _record([_judge(item, executions, now=now) for item in first.values()])
+    record(_written(accepted), now=now)
+    taken = {item.claim.proof for item in accepted}
+    settlement.lost += [item.claim for proof, item in first.items() if proof not in taken]
+    steps = follow(executions, _ended(accepted), now=now, want=_left(want, settlement))
+    settlement.claims += steps.claims
+    settlement.known |= _known(accepted)
+    settlement.left |= steps.left | _ready_again(accepted, now=now)
+    todo = _todo(accepted, steps.ended, now=now)
+    settlement.todo.add(todo)
+    settlement.left |= todo.queues
+
+
+def _left(want: Want | None, settlement: Settlement) -> Want | None:
+    """Return what a worker still has room for."""
+    if want is None or not settlement.claims:
+        return want
+    return replace(want, room=max(0, want.room - len(settlement.claims)))
+
+
+def _released_ahead(batch: Sequence[Finished], settlement: Settlement) -> list[Finished]:
+    """Return what ran ahead and has now been released to this worker, under its claim."""
+    ahead = {item.claim.key: item for parent in batch for item in parent.ahead}
+    if not ahead:
+        return []
+    released = [(claim, ahead.pop(claim.key, None)) for claim in settlement.claims]
+    settlement.claims = [claim for claim, item in released if item is None or claim.attempt > 1]
+    following = []
+    for claim, item in released:
+        if item is not None and claim.attempt == 1:
+            item.claim, item.ahead = claim, list(ahead.values())
+            following.append(item)
+    return following
 
 
 def _todo(accepted: Sequence[Judged], ended: Sequence[ExecutionRow], *, now: datetime) -> Todo:

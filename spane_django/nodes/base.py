@@ -173,6 +173,8 @@ class Node:
         limit: How many of its nodes run or start at once; a node's own replaces it.
         breaker: When its nodes are held back because they keep failing.
         is_pure: True promises no side effects (nothing but the answer changes).
+        is_transactional: True commits what the node writes to the engine's database together
+            with its result, or neither: for ORM work alone, exactly once.  Not for ``async``.
         description: One sentence for people who choose among node types.
     """
 
@@ -184,6 +186,7 @@ class Node:
     limit: ClassVar[Limit | None] = None
     breaker: ClassVar[Breaker | None] = None
     is_pure: ClassVar[bool] = False
+    is_transactional: ClassVar[bool] = False
     description: ClassVar[str] = ""
 
     def body(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -236,9 +239,12 @@ class Registry:
         """Make a node type known.  May be used as a class decorator.
 
         Raises:
+            TypeError: it is both ``async`` and transactional.
             DuplicateNodeType: another class of the project has this name already.
         """
         name = node_class.type
+        if node_class.is_transactional and inspect.iscoroutinefunction(node_class.execute):
+            raise TypeError(f"node type '{name}' is async, so it cannot be transactional")
         known = self._types.get(name)
         is_taken = known is not None and name not in self._built_in
         if is_taken and not _is_same(type(known), node_class):
@@ -282,6 +288,7 @@ def node(  # noqa: PLR0913  # as many as a node type has attributes
     limit: Limit | None = None,
     breaker: Breaker | None = None,
     pure: bool = False,
+    transactional: bool = False,
     description: str = "",
 ) -> Callable[[Callable[[Context], Any]], NodeClass]:
     """Register a function, plain or ``async``, as a node type.
@@ -306,6 +313,7 @@ def node(  # noqa: PLR0913  # as many as a node type has attributes
             "limit": limit,
             "breaker": breaker,
             "is_pure": pure,
+            "is_transactional": transactional,
             "description": description or (inspect.getdoc(function) or "").partition("\n")[0],
             "execute": staticmethod(function),
         }
