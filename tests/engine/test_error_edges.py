@@ -8,6 +8,7 @@ from spane_django.core.outcome import Lost, Permanent, Result, RetryAfter
 from spane_django.engine.inputs import receive
 from spane_django.engine.sweep import fire_timers
 from spane_django.models import Attempt, DeadLetter, NodeRun
+from spane_django.models.story import logs
 from tests.engine.helpers import (
     Machine,
     execution,
@@ -99,6 +100,19 @@ def test_a_handled_failure_is_no_dead_letter_but_an_attempt_that_failed(machine:
     assert (attempt.result, attempt.error_type) == ("failed", "CardDeclined")
     assert "CardDeclined" in attempt.traceback
     assert not DeadLetter.objects.exists()
+
+
+def test_an_operator_sees_what_failed_and_was_handled(machine: Machine, does):
+    does["charge"] = declined
+    key = machine.begin(SHOP, nodes=BRANCH)
+
+    machine.drain()
+
+    told = [(entry.level, entry.message) for entry in logs(execution(key))]
+    assert ("error", "Node execution failed: no funds") in told
+    assert (
+        "warning", "Node failed for good; the workflow goes on with the error as its data",
+    ) in told  # fmt: skip
 
 
 def test_every_attempt_is_used_up_before_the_error_edges_are_taken(machine: Machine, does):
