@@ -25,12 +25,13 @@ def read(query: Callable[[], Read]) -> Read:
         asyncio.get_running_loop()
     except RuntimeError:
         return query()
-    return _reader(os.getpid()).submit(_fresh, query).result()
+    return reader(os.getpid()).submit(_fresh, query).result()
 
 
 # By process: a fork inherits the pool, but not its thread.
 @lru_cache(maxsize=1)
-def _reader(pid: int) -> ThreadPoolExecutor:
+def reader(pid: int) -> ThreadPoolExecutor:
+    """Return the thread that reads for all; `testing` puts another in its place."""
     return ThreadPoolExecutor(1, thread_name_prefix="spane-reader")
 
 
