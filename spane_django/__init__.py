@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Step,
         Workflow,
         activate_version,
+        approve,
         archive_version,
         archive_workflow,
         cancel,
@@ -25,19 +26,22 @@ if TYPE_CHECKING:
         preview_migration,
         publish,
         publish_draft,
+        reassign_approval,
         register,
+        reject,
         replay,
         resume,
         retry,
         retry_dead_letter,
         save_draft,
+        signal,
         start,
         start_many,
         wait_for,
         workflows,
     )
     from .core.errors import InvalidDefinition, InvalidInput, SpaneError
-    from .core.outcome import Delay, Permanent, Result, RetryAfter
+    from .core.outcome import AskApproval, Delay, Permanent, Result, RetryAfter, WaitFor
     from .core.retry import Backoff, Retry
     from .core.schema import Fault
     from .nodes import Context, Node, node, register_function
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AskApproval",
     "Backoff",
     "Context",
     "Delay",
@@ -58,8 +63,10 @@ __all__ = [
     "RetryAfter",
     "SpaneError",
     "Step",
+    "WaitFor",
     "Workflow",
     "activate_version",
+    "approve",
     "archive_version",
     "archive_workflow",
     "cancel",
@@ -72,13 +79,16 @@ __all__ = [
     "preview_migration",
     "publish",
     "publish_draft",
+    "reassign_approval",
     "register",
     "register_function",
+    "reject",
     "replay",
     "resume",
     "retry",
     "retry_dead_letter",
     "save_draft",
+    "signal",
     "start",
     "start_many",
     "wait_for",
@@ -86,6 +96,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AskApproval": "core.outcome",
     "Backoff": "core.retry",
     "Context": "nodes",
     "Delay": "core.outcome",
@@ -98,6 +109,7 @@ _MODULES = {
     "Retry": "core.retry",
     "RetryAfter": "core.outcome",
     "SpaneError": "core.errors",
+    "WaitFor": "core.outcome",
     "node": "nodes",
     "register_function": "nodes",
 }

@@ -1,8 +1,8 @@
 """Authoring: workflows in Python, and the engine's verbs for a project's own code.
 
 `workflow` builds definitions with ``>>``, `options` turns Python's options into the wire's,
-`registered` finds the workflows of the installed apps; `verbs` and `versions` read the clock and
-call the engine.  Everything here is exported by `spane_django` itself.
+`registered` finds the workflows of the installed apps; `verbs`, `versions` and
+`waits` read the clock and call the engine.  Everything here is exported by `spane_django` itself.
 """
 
 from .registered import DuplicateWorkflow, register, workflows
@@ -30,6 +30,7 @@ from .versions import (
     publish_draft,
     save_draft,
 )
+from .waits import approve, reassign_approval, reject, signal
 from .workflow import Chain, Errors, Step, Workflow
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Step",
     "Workflow",
     "activate_version",
+    "approve",
     "archive_version",
     "archive_workflow",
     "cancel",
@@ -50,12 +52,15 @@ __all__ = [
     "preview_migration",
     "publish",
     "publish_draft",
+    "reassign_approval",
     "register",
+    "reject",
     "replay",
     "resume",
     "retry",
     "retry_dead_letter",
     "save_draft",
+    "signal",
     "start",
     "start_many",
     "wait_for",

@@ -124,17 +124,20 @@ class WaitFor(Wait):
 class AskApproval(Wait):
     """Ask people, and run this node again when they have decided: see ``ctx.approval``.
 
+    It also runs again, undecided, when ``until`` has come.  Asked again in the same round, the
+    open question goes to the people, and gets the deadline, of the new answer; what has been
+    decided about it stays.
+
     Attributes:
-        title: The question, in one line.
+        title: The question, in one line; of a longer one the beginning is kept.
         form: A JSON Schema of what must be filled in with an approval; None: nothing.
         users: Names of users who may decide.
         groups: Names of groups whose members may.
-        permission: ``app_label.codename`` of those who may.  With none of the three, nobody but
-            a superuser may.
+        permission: ``app_label.codename`` of those who may.  One of the three must be given.
         quorum: So many must approve; one rejection rejects.
         allows_starter: Whether who started the execution may decide.
-        escalation: Whom to ask when ``until`` has come: ``users``, ``groups``, ``permission``
-            and ``seconds``, the time that they have; None: the node goes on undecided.
+        escalation: Whom the node means to ask when ``until`` has come, for people to see:
+            ``users``, ``groups``, ``permission``.
     """
 
     title: str

@@ -18,11 +18,11 @@ from ..nodes.base import Context, Node
 from .approvals import approval_of
 from .children import children_of
 from .claim import Claim
+from .delivery import signal_of
 from .finished import Line
 from .inputs import Received
 from .payloads import load_text
 from .reading import read
-from .signals import signal_of
 from .versions import prepared
 
 

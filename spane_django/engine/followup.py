@@ -8,6 +8,7 @@ process that died left undone.  Each may be done twice, or by two at once, to no
 * A child is paused and resumed with its parent, if it follows it.
 * An execution that waits for a slot starts when there is room.
 * A signal reaches a node that began to wait for it at the very moment when it was sent.
+* A question that no node asks any more is closed.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ from ..core.statuses import ExecutionEvent, ExecutionStatus, NodeStatus
 from ..models import Approval, Execution, NodeRun
 from ..models.execution import ExecutionQuerySet
 from ..models.node_run import NodeRunQuerySet
+from .approvals import close_stale
 from .db import atomic, in_transaction, on_commit
+from .delivery import match, unmatched
 from .ending import Todo, end
 from .pausing import go_on, hold
 from .promote import fill, slots_with_pending
-from .signals import match, unmatched
 from .wake import wake
 
 PAUSED_WITH_PARENT = "paused with its parent"
@@ -52,7 +54,8 @@ def follow_up(todo: Todo, *, now: datetime) -> set[str]:
         further = Todo()
         if todo.ended or todo.runs:
             further = close(_left_behind(todo), now=now)
-            _close_approvals(todo, now=now)
+            ended = Q(execution_id__in=todo.ended) | Q(node_run_id__in=todo.runs)
+            close_stale(Approval.objects.filter(ended), now=now)
         if todo.paused:
             further.paused |= follow_pauses(_children().filter(parent_id__in=todo.paused), now=now)
         queues |= resume_parents(todo.parents, now=now, broken=todo.broken)
@@ -83,6 +86,7 @@ def follow_up_all(*, now: datetime) -> set[str]:
     todo.paused |= follow_pauses(_children(), now=now)
     todo.slots |= slots_with_pending()
     todo.signals |= unmatched(now=now)
+    close_stale(Approval.objects.all(), now=now)
     return queues | follow_up(todo, now=now)
 
 
@@ -169,16 +173,9 @@ def _children() -> ExecutionQuerySet:
 
 def _left_behind(todo: Todo) -> Collection[UUID]:
     """Return unfinished children of what has ended."""
-    of_ended = Q(parent_id__in=todo.ended) | Q(parent_run_id__in=todo.runs)
-    orphans = _children().filter(of_ended, parent_run__status__in=_FINAL_RUN)
+    mine = Q(parent_id__in=todo.ended) | Q(parent_run_id__in=todo.runs)
+    orphans = _children().filter(mine, parent_run__status__in=_FINAL_RUN)
     return orphans.order_by("id").values_list("id", flat=True)
-
-
-def _close_approvals(todo: Todo, *, now: datetime) -> None:
-    """Nobody need answer a question that no node asks any more."""
-    of_ended = Q(execution_id__in=todo.ended) | Q(node_run_id__in=todo.runs)
-    asked = Approval.objects.open().filter(of_ended, node_run__status__in=_FINAL_RUN)
-    asked.update(status=Approval.Status.CANCELLED, decided_at=now)
 
 
 def _waiting(ids: Collection[int]) -> NodeRunQuerySet:

@@ -23,6 +23,7 @@ from django.db import connections
 from ..conf import settings
 from ..core.json import UnstorableValue, encode, printable
 from ..core.outcome import Delay, Failure, Outcome, Permanent, Result, Wait
+from ..core.waiting import check_wait
 from ..nodes.base import Context, Node, registry
 from ..nodes.checks import config_faults
 from .ahead import pure_successors, run_ahead
@@ -252,6 +253,7 @@ def _storable(failure: Failure) -> Failure:
 
 def _checked_wait(wait: Wait) -> Wait:
     encode(wait.checkpoint, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+    check_wait(wait, limit_bytes=settings.MAX_PAYLOAD_BYTES)
     if wait.until is None and not isinstance(wait, Delay):
         return wait
     if not isinstance(wait.until, datetime) or wait.until.tzinfo is None:

@@ -14,9 +14,9 @@ from ..core.outcome import AskApproval, StartChildren, Wait, WaitFor
 from .approvals import ask
 from .children import insert_children
 from .claim import Claim
+from .delivery import deliver
 from .ending import Todo
 from .rows import NewExecution
-from .signals import deliver
 
 # More than any number of children that may fail.
 ANY_NUMBER = 2_147_483_647

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
-from django.db import models
-from django.db.models import Q
+from django.db import connections, models
+from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Cast, StrIndex
+from django.db.models.lookups import GreaterThan
 from django.utils.translation import gettext_lazy as _
 
+from ..core.statuses import NodeStatus
 from .execution import Execution
 from .node_run import NodeRun
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+# An approval belongs to this round of its node run, which is its attempt less its losses.
+_ROUND = F("round")
 
 
 class SignalQuerySet(models.QuerySet["Signal"]):
@@ -73,6 +84,57 @@ class ApprovalQuerySet(models.QuerySet["Approval"]):
     def open(self) -> ApprovalQuerySet:
         """Those that nobody has settled yet."""
         return self.filter(status=Approval.Status.OPEN)
+
+    def stale(self) -> ApprovalQuerySet:
+        """Those that are open although no node waits for them any more."""
+        final = [status.value for status in NodeStatus if status.is_final]
+        ended = Q(node_run__status__in=final)
+        return self.open().filter(ended | ~Q(node_run__attempt=_ROUND + F("node_run__losses")))
+
+    def awaited(self, now: datetime) -> ApprovalQuerySet:
+        """Those that may be decided at this instant."""
+        in_time = Q(deadline_at__isnull=True) | Q(deadline_at__gt=now)
+        waits = Q(node_run__status=NodeStatus.WAITING)
+        return self.open().filter(in_time & waits, node_run__attempt=_ROUND + F("node_run__losses"))
+
+    def for_user(self, user: AbstractBaseUser, *, now: datetime) -> ApprovalQuerySet:
+        """Those that a user may decide at this instant and has not yet."""
+        awaited = self.awaited(now)
+        if not user.is_active:
+            return awaited.none()
+        own = Q(allows_starter=False, starter=user.pk)
+        said = ApprovalDecision.objects.filter(approval=OuterRef("pk"), user=user.pk)
+        found = awaited.exclude(own).exclude(Exists(said))
+        return found if getattr(user, "is_superuser", False) else found.filter(_names(found, user))
+
+
+def _names(approvals: ApprovalQuerySet, user: AbstractBaseUser) -> Q:
+    """Choose the approvals that name a user, a group of theirs or a permission of theirs."""
+    named = _has(approvals.db, "users", user.get_username())
+    for group in groups_of(user):
+        named |= _has(approvals.db, "groups", group)
+    asked = approvals.exclude(permission="").order_by().values_list("permission", flat=True)
+    held = [permission for permission in asked.distinct() if has_permission(user, permission)]
+    return named | Q(permission__in=held)
+
+
+def _has(alias: str, column: str, name: str) -> Q:
+    if connections[alias].features.supports_json_field_contains:
+        return Q(**{f"{column}__contains": [name]})
+    # As it stands in the column's text: a quotation mark that is a part of a name has a backslash.
+    text = Cast(F(column), models.TextField())
+    return Q(GreaterThan(StrIndex(text, Value(json.dumps(name))), 0))
+
+
+def groups_of(user: AbstractBaseUser) -> list[str]:
+    """Return the names of a user's groups; none if the project's users have no groups."""
+    groups = getattr(user, "groups", None)
+    return [] if groups is None else list(groups.values_list("name", flat=True))
+
+
+def has_permission(user: AbstractBaseUser, permission: str) -> bool:
+    """Say whether a user has a permission; not if the project's users have none."""
+    return hasattr(user, "has_perm") and bool(user.has_perm(permission))
 
 
 class Approval(models.Model):

@@ -6,6 +6,7 @@ each other, of the database or of the engine.  A project adds its own with ``@no
 
 from __future__ import annotations
 
+from .approval import ApprovalNode
 from .base import (
     Context,
     DuplicateNodeType,
@@ -30,8 +31,10 @@ from .set import SetNode
 from .sub_workflow import SubWorkflowNode
 from .switch import SwitchNode
 from .transform import TransformNode
+from .wait import WaitNode
 
 BUILT_INS: tuple[type[Node], ...] = (
+    ApprovalNode,
     CompensateNode,
     ConditionNode,
     DelayNode,
@@ -46,6 +49,7 @@ BUILT_INS: tuple[type[Node], ...] = (
     SubWorkflowNode,
     SwitchNode,
     TransformNode,
+    WaitNode,
 )
 
 

@@ -13,12 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.utils.dateparse import parse_duration
-
 from ..core.expressions import has_templates
 from ..core.json import Json
 from ..core.outcome import Delay, Permanent
 from .base import Context, Node
+from .durations import LENGTH, later, length_of
 
 _MISSING = (
     "Delay node missing duration configuration: give 'duration' (milliseconds, or a text such "
@@ -36,7 +35,7 @@ class DelayNode(Node):
     config = {
         "type": "object",
         "properties": {
-            "duration": {**_NUMBER, "description": "Milliseconds, or ISO 8601 such as PT5M."},
+            "duration": LENGTH,
             "durationSeconds": _NUMBER,
             "durationMinutes": _NUMBER,
             "until": {"type": "string", "description": "ISO 8601 date and time."},
@@ -72,37 +71,17 @@ def _end(config: Mapping[str, Any], now: datetime) -> datetime:
     """
     for key, unit in _UNITS.items():
         if config.get(key) is not None:
-            length = _length(config[key], key, unit)
-            try:
-                return now + length
-            except OverflowError:
-                raise Permanent(f"'{key}' is too long") from None
+            return later(now, _length(config[key], key, unit), key)
     if config.get("until") is not None:
         return _instant(config["until"], config.get("timeZone", "UTC"))
     raise Permanent(_MISSING)
 
 
 def _length(value: Json, key: str, unit: str) -> timedelta:
-    # Of Django's spellings only ISO 8601 is taken: "5" would be seconds.
-    if key == "duration" and isinstance(value, str) and value.lstrip("-+").startswith("P"):
-        length = parse_duration(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        length = _times(value, unit)
-    else:
-        length = None
-    if length is None:
-        also = " or a text such as 'PT5M'" if key == "duration" else ""
-        raise Permanent(f"'{key}' must be a number of {unit}{also}, not {value!r}")
+    length = length_of(value, key, unit, takes_text=key == "duration")
     if length < timedelta():
         raise Permanent(f"Delay duration must be positive: '{key}' is {value!r}")
     return length
-
-
-def _times(value: float, unit: str) -> timedelta:
-    try:
-        return timedelta(**{unit: value})
-    except OverflowError:
-        return timedelta.max if value > 0 else timedelta.min
 
 
 def _instant(value: Json, zone: Json) -> datetime:

@@ -53,8 +53,10 @@ SET status = d.status, attempt = d.attempt, failures = d.failures, losses = d.lo
     available_at = CASE WHEN d.status = 'waiting' THEN d.available_at
                         ELSE COALESCE(d.available_at, n.available_at) END,
     started_at = d.started_at, finished_at = d.finished_at, checkpoint = d.checkpoint::jsonb,
-    error_type = d.error_type, error_message = d.error_message, signal_name = d.signal_name,
-    signal_key = d.signal_key, failures_tolerated = d.failures_tolerated, claim_token = NULL,
+    error_type = d.error_type, error_message = d.error_message,
+    signal_name = CASE WHEN d.status = 'waiting' THEN d.signal_name ELSE n.signal_name END,
+    signal_key = CASE WHEN d.status = 'waiting' THEN d.signal_key ELSE n.signal_key END,
+    failures_tolerated = d.failures_tolerated, claim_token = NULL,
     is_held = (e.status = 'paused' AND d.status IN ('ready', 'waiting'))
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[],
             %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[],

@@ -45,8 +45,10 @@ AMEND = """
 UPDATE spane_django_noderun
 SET status = ?1, attempt = ?2, failures = ?3, losses = ?4,
     available_at = CASE WHEN ?1 = 'waiting' THEN ?5 ELSE COALESCE(?5, available_at) END,
-    signal_name = ?11, signal_key = ?12, failures_tolerated = ?13, started_at = ?6,
-    finished_at = ?7, checkpoint = ?8, error_type = ?9, error_message = ?10, claim_token = NULL,
+    signal_name = CASE WHEN ?1 = 'waiting' THEN ?11 ELSE signal_name END,
+    signal_key = CASE WHEN ?1 = 'waiting' THEN ?12 ELSE signal_key END,
+    failures_tolerated = ?13, started_at = ?6, finished_at = ?7, checkpoint = ?8,
+    error_type = ?9, error_message = ?10, claim_token = NULL,
     is_held = ?1 IN ('ready', 'waiting') AND (
         SELECT e.status = 'paused' FROM spane_django_execution e
         WHERE e.id = spane_django_noderun.execution_id)
