@@ -53,6 +53,16 @@ def dedicate() -> None:
             cursor.execute(_BY_INDEX)
 
 
+def drop_broken_connections() -> None:
+    """Drop this thread's broken connections, as Django does around a request.
+
+    None amid a transaction: a node on a thread of its own is in none, one inside a test is.
+    """
+    for each in connections.all(initialized_only=True):
+        if not each.in_atomic_block:
+            each.close_if_unusable_or_obsolete()
+
+
 def in_transaction(work: Callable[[], Returned]) -> Returned:
     """Do ``work`` in a durable transaction, again if the database asks to.
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
-from django.db import close_old_connections
+from .db import drop_broken_connections
 
 Read = TypeVar("Read")
 
@@ -36,8 +36,8 @@ def reader(pid: int) -> ThreadPoolExecutor:
 
 
 def _fresh(query: Callable[[], Read]) -> Read:
-    close_old_connections()
+    drop_broken_connections()
     try:
         return query()
     finally:
-        close_old_connections()
+        drop_broken_connections()
