@@ -18,8 +18,6 @@ from functools import lru_cache
 from threading import Event
 from typing import Any
 
-from django.db import connections
-
 from ..conf import settings
 from ..core.json import UnstorableValue, encode, printable
 from ..core.outcome import Delay, Failure, Outcome, Permanent, Result, Wait
@@ -29,6 +27,7 @@ from ..nodes.checks import config_faults
 from .ahead import pure_successors, run_ahead
 from .claim import Claim
 from .context import Journal, context_of
+from .db import drop_broken_connections
 from .finished import Finished
 from .inputs import Received
 from .payloads import is_large, store, stored
@@ -102,14 +101,14 @@ def run(work: Work, *, clock: Clock = utc_now) -> Finished:
 def _attempt(work: Work, clock: Clock) -> Finished:
     started_at = clock()
     journal = Journal(work.claim, clock)
-    _close_old_connections()
+    drop_broken_connections()
     try:
         node, ctx = _prepare(work, journal, started_at)
         outcome, output = _kept(*_accept(node.execute(ctx), work), now=started_at)
     except BaseException as error:
         outcome, output = failure_of(error), "null"
     finally:
-        _close_old_connections()
+        drop_broken_connections()
     return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
 
 
@@ -183,16 +182,6 @@ def _said(error: BaseException) -> str:
         return str(error)
     except Exception:
         return ""
-
-
-def _close_old_connections() -> None:
-    """Drop broken connections, as Django does around a request, but none amid a transaction.
-
-    A node that runs on a thread of its own is in none; one that a test runs inline may be.
-    """
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
 
 
 def _prepare(work: Work, journal: Journal, now: datetime) -> tuple[Node, Context]:
