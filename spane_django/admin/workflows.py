@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,7 +27,7 @@ from ..core.statuses import ExecutionStatus
 from ..engine import enable as enabling
 from ..engine.start import StartOptions, start
 from ..models import Execution, Workflow, WorkflowVersion
-from .base import ReadOnlyAdmin, has_perm
+from .base import ReadOnlyAdmin, Rows, has_perm
 from .filters import first_id
 from .present import chip, code, instant, link, list_of, page_of, pretty
 from .verbs import Order, Verb, VerbsAdmin
@@ -133,12 +134,12 @@ class WorkflowAdmin(VerbsAdmin):
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         self.prepare([obj])
-        versions = obj.versions.order_by("-number").defer("definition")
+        versions = obj.versions.whole().order_by("-number").defer("definition")
         return {
             **super().page(request, obj),
             "may_start": self.has_run_permission(request),
             "versions": [
-                (version, instant(version.published_at))
+                (version, _stage(version), instant(version.published_at))
                 for version in versions.select_related("published_by")[:_VERSIONS]
             ],
             "versions_url": list_of(WorkflowVersion, self.site, workflow__id__exact=obj.pk),
@@ -236,33 +237,61 @@ class WorkflowAdmin(VerbsAdmin):
         return self.act(DISABLE, request, queryset)
 
 
+class WholeVersions(Rows):
+    """The list of versions without their parts, whose pages executions lead to."""
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
+    ) -> QuerySet[Any]:
+        return super().get_queryset(request, exclude_parameters).filter(part="")
+
+
 @admin.register(WorkflowVersion)
 class WorkflowVersionAdmin(ReadOnlyAdmin):
-    """Versions as they were published."""
+    """Versions as they were published, drafts and archived ones included."""
 
-    list_display = ("identity", "of_workflow", "number", "published", "published_by")
-    list_filter = ("workflow",)
+    list_display = ("identity", "of_workflow", "number", "stage", "published", "published_by")
+    list_filter = ("workflow", "status")
     list_select_related = ("workflow", "published_by")
     list_defer = ("definition", "workflow__description")
     ordering = ("-id",)
-    fields = ("of_workflow", "number", "published", "published_by", "content_hash")
+    fields = ("of_workflow", "number", "stage", "published", "published_by", "content_hash")
     empty_hint = WorkflowAdmin.empty_hint
     empty_command = WorkflowAdmin.empty_command
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return WholeVersions
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         return {"definition": _definition(obj)}
 
     @admin.display(description=_("version"))
     def identity(self, version: WorkflowVersion) -> SafeString:
-        return code(f"{version.workflow.key} v{version.number}")
+        return code(str(version))
 
     @admin.display(description=_("workflow"))
     def of_workflow(self, version: WorkflowVersion) -> SafeString:
         return link(page_of(Workflow, version.workflow_id, self.site), version.workflow.name)
 
+    @admin.display(description=_("status"))
+    def stage(self, version: WorkflowVersion) -> SafeString:
+        return _stage(version)
+
     @admin.display(description=_("published"))
     def published(self, version: WorkflowVersion) -> SafeString | None:
         return instant(version.published_at)
+
+
+def _stage(version: WorkflowVersion) -> SafeString:
+    return chip(_COLOURS[version.status], version.get_status_display())
+
+
+# The stages of a version in the colours of executions.
+_COLOURS: dict[str, str] = {
+    WorkflowVersion.Status.DRAFT: "pending",
+    WorkflowVersion.Status.PUBLISHED: "completed",
+    WorkflowVersion.Status.ARCHIVED: "skipped",
+}
 
 
 def _definition(version: WorkflowVersion | None) -> SafeString | None:

@@ -12,7 +12,7 @@ from spane_django.engine.control import UnknownExecution, cancel, pause, resume
 from spane_django.engine.drafts import UnknownVersion, WrongVersionStatus, archive
 from spane_django.engine.migrate import Unmovable, migrate, movable, preview
 from spane_django.engine.retry import retry_failed
-from spane_django.models import AuditEntry, DeadLetter, LogLine
+from spane_django.models import AuditEntry, DeadLetter, Execution, LogLine
 from tests.engine.helpers import (
     Machine,
     execution,
@@ -202,6 +202,48 @@ def test_what_has_begun_cannot_come_behind_what_is_still_to_run(machine: Machine
         migrate(key, 2, now=machine.now)
 
     assert codes(refused) == {("nodes.a", "node_too_early")}
+
+
+def test_a_claim_that_began_before_the_move_does_not_take_what_was_due(machine: Machine, does):
+    does["a"] = fail
+    key = machine.begin({"a": []}, nodes={"a": {"config": {"retries": 5}}})
+    machine.step()
+    machine.wait(60)
+    machine.publish({"a": ["b"]}, nodes={"a": {"config": {"retries": 5}}})
+
+    migrate(key, 2, now=machine.now)
+
+    assert machine.claim() == []
+    machine.wait(1)
+    assert machine.claim_one().node_id == "a"
+
+
+def test_the_limit_of_nodes_at_once_is_that_of_the_new_version(machine: Machine):
+    key = half(machine, {"r": ["a", "b", "c"]})
+    machine.publish({"r": ["a", "b", "c"]}, maxConcurrency=2)
+
+    migrate(key, 2, now=machine.now)
+
+    assert len(machine.claim()) == 2
+    assert statuses(key)["r"] == "completed"
+
+
+def test_a_map_between_versions_leaves_its_children_where_they_are(machine: Machine):
+    body = {"type": "set", "config": {"values": {"n": 1}}}
+    mapped = {"m": {"config": {"items": "items", "node": body}}}
+    key = machine.begin({"m": []}, {"items": [{}, {}]}, types={"m": "map"}, nodes=mapped)
+    machine.step(room=1)
+    machine.publish({"m": ["last"]}, types={"m": "map"}, nodes=mapped)
+    children = Execution.objects.filter(parent=key)
+    assert children.count() == 2
+
+    migrate(key, 2, now=machine.now)
+    for _ in range(3):
+        machine.wait(2)
+        machine.drain()
+
+    assert set(children.values_list("version__number", "status")) == {(1, "completed")}
+    assert (status(key), statuses(key)) == ("completed", {"m": "completed", "last": "completed"})
 
 
 def test_a_paused_execution_stays_paused(machine: Machine):
