@@ -85,14 +85,19 @@ def is_transactional(node_type: str) -> bool:
     return node_type in registry and registry.get(node_type).is_transactional
 
 
-def run(work: Work, *, clock: Clock = utc_now) -> Finished:
+def run(work: Work, *, clock: Clock = utc_now, runs_ahead: bool = True) -> Finished:
     """Run a plain node on this thread and return how its attempt ended.  Never raises.
 
-    A transactional one is settled already if it succeeded.  Pure successors are run ahead.
+    A transactional one is settled already if it succeeded.
+
+    Args:
+        runs_ahead: Whether to run pure successors as well; they wait for a claim if not.
     """
     if is_transactional(work.node.type):
         return in_one_transaction(lambda: _attempt(work, clock), failure_of)
     finished = _attempt(work, clock)
+    if not runs_ahead:
+        return finished
     if pure_successors(work.claim.version_id, work.claim.node_id) and _has_time(work, finished):
         finished.ahead = list(run_ahead(finished, _runner(work, clock)))
     return finished

@@ -70,6 +70,10 @@ class Kind(Enum):
     LOSES_ITS_WORKER = auto()
 
 
+class WorkerDied(BaseException):
+    """Raised at the end of a node whose worker is to die; nothing of it is recorded."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Trouble:
     """Something that goes wrong.
@@ -118,7 +122,8 @@ class Doubles:
             yield
             return
         node = registry.get(work.node.type)
-        node.execute = self._execute(node, self._body(work, node, trouble))  # type: ignore[method-assign,assignment]
+        dies = trouble is not None and trouble.kind is Kind.LOSES_ITS_WORKER
+        node.execute = self._execute(node, self._body(work, node, trouble), dies=dies)  # type: ignore[method-assign,assignment]
         try:
             yield
         finally:
@@ -132,17 +137,17 @@ class Doubles:
                 return body
         return node.execute
 
-    def _execute(self, node: Node, body: Body) -> Body:
+    def _execute(self, node: Node, body: Body, *, dies: bool) -> Body:
         """Return what is called in place of ``node.execute``: ``async`` if that is."""
 
         async def execute_async(ctx: Context) -> Any:
             self._note(ctx)
             answer = body(ctx)
-            return await answer if inspect.isawaitable(answer) else answer
+            return _survived(await answer if inspect.isawaitable(answer) else answer, dies)
 
         def execute(ctx: Context) -> Any:
             self._note(ctx)
-            return body(ctx)
+            return _survived(body(ctx), dies)
 
         return execute_async if inspect.iscoroutinefunction(node.execute) else execute
 
@@ -179,6 +184,13 @@ def aim_at(node: str | Step | None, type: str | None, workflow: str | None) -> A
 def answering(answer: Any) -> Body:
     """Return a body that answers the same each time; no call can change what the next one gets."""
     return lambda ctx: deepcopy(answer)
+
+
+def _survived(answer: Any, dies: bool) -> Any:
+    """Return the answer, unless the worker dies before it can be recorded."""
+    if dies:
+        raise WorkerDied
+    return answer
 
 
 def _raising(error: BaseException) -> Body:

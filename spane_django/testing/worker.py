@@ -129,8 +129,11 @@ class Worker:
             raise NetworkBlocked(_reached(work, self._guard.attempts))
         timeout = work.node.timeout
         is_late = timeout is not None and time.monotonic() - began > timeout.total_seconds()
-        if is_late or (trouble is not None and trouble.kind is Kind.TIMES_OUT):
+        if trouble is not None and trouble.kind is Kind.TIMES_OUT:
             _require_timeout(work)
+            is_late = True
+        # A transactional node has committed what it did, late or not.
+        if is_late and finished.settled is None:
             return timed_out(work, started_at=now, now=now)
         return finished
 
@@ -155,7 +158,7 @@ def _require_timeout(work: Work) -> None:
 
 def _run(work: Work, now: datetime) -> Finished:
     if not work.is_async:
-        return run(work, clock=lambda: now)
+        return run(work, clock=lambda: now, runs_ahead=False)
     with shared_reader():
         return async_to_sync(run_async)(work, clock=lambda: now)
 
