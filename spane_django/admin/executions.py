@@ -12,9 +12,9 @@ from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 
+from ..clock import now as current_time
 from ..core.statuses import ExecutionStatus
 from ..models import DeadLetter, Execution, LogLine, NodeRun, WorkflowVersion
 from ..models.payloads import shown

@@ -15,9 +15,9 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 
+from ..clock import now as current_time
 from ..models import DeadLetter
 
 _HEX_DIGITS = 32

@@ -9,9 +9,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 
+from ..clock import now as current_time
 from ..models import Attempt, Execution, LogLine, NodeRun
 from ..models.payloads import shown
 from .base import ReadOnlyAdmin

@@ -8,10 +8,10 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from ..clock import now as current_time
 from ..conf import settings
 from ..core.errors import SpaneError
 from ..engine import tokens

@@ -32,10 +32,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
-from django.utils.timezone import now as current_time
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from ..clock import now as current_time
 from ..engine.control import each
 from .base import ReadOnlyAdmin
 from .present import list_of

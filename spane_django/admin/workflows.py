@@ -18,10 +18,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from ..clock import now as current_time
 from ..core.errors import SpaneError
 from ..core.statuses import ExecutionStatus
 from ..engine import enable as enabling

@@ -7,7 +7,6 @@ refused to everybody, and anonymous requests are refused everywhere but at the h
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -20,6 +19,7 @@ from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from ..clock import now as current_time
 from ..engine.tokens import find
 from ..models import ApiToken
 
@@ -35,7 +35,7 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, token = get_authorization_header(request).partition(b" ")
         if scheme.lower() != self.scheme.lower().encode():
             return None
-        record = find(token.strip().decode("latin-1"), now=datetime.now(UTC))
+        record = find(token.strip().decode("latin-1"), now=current_time())
         if record is None:
             raise AuthenticationFailed("the token is unknown, expired or revoked")
         return record.user, record

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from rest_framework.exceptions import NotFound
@@ -11,6 +10,7 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..clock import now as current_time
 from ..engine.retry import UnknownDeadLetter, discard_dead_letter, retry_dead_letter
 from ..models import DeadLetter
 from .auth import may_see_payloads, user_of
@@ -62,7 +62,7 @@ class LetterView(EngineView):
     def post(self, request: Request, letter_id: str) -> Response:
         body_of(request, NOTHING)
         key = _letter_key(letter_id)
-        letter = type(self).verb(key, now=datetime.now(UTC), by=user_of(request))
+        letter = type(self).verb(key, now=current_time(), by=user_of(request))
         return Response(present_dead_letter(letter, with_payloads=may_see_payloads(request)))
 
 

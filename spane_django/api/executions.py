@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..clock import now as current_time
 from ..core.schema import Schema
 from ..engine import control, retry
 from ..models import Execution
@@ -66,7 +66,7 @@ class ControlView(EngineView):
     def post(self, request: Request, execution_id: str) -> Response:
         reason = body_of(request, REASON).get("reason", "")
         key = execution_key(execution_id)
-        execution = type(self).verb(key, now=datetime.now(UTC), reason=reason)
+        execution = type(self).verb(key, now=current_time(), reason=reason)
         return Response(present_status(execution))
 
 
@@ -98,7 +98,7 @@ class RetryView(EngineView):
 
     def post(self, request: Request, execution_id: str) -> Response:
         body_of(request, NOTHING)
-        key, now = execution_key(execution_id), datetime.now(UTC)
+        key, now = execution_key(execution_id), current_time()
         return Response(present_status(retry.retry_failed(key, now=now, by=user_of(request))))
 
 
@@ -109,7 +109,7 @@ class ReplayView(EngineView):
 
     def post(self, request: Request, execution_id: str) -> Response:
         body_of(request, NOTHING)
-        key, now = execution_key(execution_id), datetime.now(UTC)
+        key, now = execution_key(execution_id), current_time()
         return accepted(retry.replay(key, now=now, by=user_of(request)).pk)
 
 

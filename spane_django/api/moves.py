@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..clock import now as current_time
 from ..core.errors import SpaneError
 from ..core.json import Json
 from ..core.schema import Schema
@@ -105,7 +105,7 @@ def _present(move: Move) -> dict[str, Any]:
 
 def _moved(key: UUID, to_number: int, options: dict[str, Any]) -> dict[str, Any]:
     try:
-        migrate(key, to_number, now=datetime.now(UTC), **options)
+        migrate(key, to_number, now=current_time(), **options)
     except Unmovable as error:
         details = list(present_faults(error.faults))
         return {"executionId": key, "moved": False, "message": str(error), "details": details}

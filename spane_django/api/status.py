@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..clock import now as current_time
 from ..dispatch.health import check_health
 from ..engine.health import Level, check_database
 from ..engine.stats import queue_stats
@@ -20,14 +19,14 @@ class StatsView(EngineView):
     permissions = {"GET": "spane_django.view_execution"}
 
     def get(self, request: Request) -> Response:
-        return Response(present_stats(queue_stats(now=datetime.now(UTC))))
+        return Response(present_stats(queue_stats(now=current_time())))
 
 
 class HealthView(OpenView):
     """Says whether work is being done: 200 if it is, 503 if not."""
 
     def get(self, request: Request) -> Response:
-        now = datetime.now(UTC)
+        now = current_time()
         health = check_health(now=now)
         body = {**present_health(health), "timestamp": now}
         return Response(body, status=200 if health.is_well else 503)

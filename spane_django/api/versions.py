@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..clock import now as current_time
 from ..core.diff import diff
 from ..core.errors import InvalidDefinition, InvalidInput
 from ..core.schema import Fault, Schema
@@ -86,7 +86,7 @@ class VersionVerbView(EngineView):
 
     def post(self, request: Request, workflow_id: str, number: str) -> Response:
         reason = body_of(request, REASON).get("reason", "")
-        now, by = datetime.now(UTC), user_of(request)
+        now, by = current_time(), user_of(request)
         key = number_of(number)
         version = type(self).verb(workflow_id, key, now=now, by=by, reason=reason)
         workflow = Workflow.objects.get(pk=version.workflow_id)
@@ -123,11 +123,11 @@ class DraftView(EngineView):
         raw: Any = request.data
         if faults := id_faults(raw, workflow_id):
             raise InvalidDefinition(faults)
-        draft = drafts.save_draft(raw, now=datetime.now(UTC), by=user_of(request))
+        draft = drafts.save_draft(raw, now=current_time(), by=user_of(request))
         return Response(_saved(draft.version, draft.faults))
 
     def delete(self, request: Request, workflow_id: str) -> Response:
-        drafts.discard_draft(workflow_id, now=datetime.now(UTC), by=user_of(request))
+        drafts.discard_draft(workflow_id, now=current_time(), by=user_of(request))
         return Response(status=204)
 
 
@@ -138,7 +138,7 @@ class PublishDraftView(EngineView):
 
     def post(self, request: Request, workflow_id: str) -> Response:
         body_of(request, NOTHING)
-        version = drafts.publish_draft(workflow_id, now=datetime.now(UTC), by=user_of(request))
+        version = drafts.publish_draft(workflow_id, now=current_time(), by=user_of(request))
         location = reverse("spane_django:version", args=[workflow_id, version.number])
         shown = {"workflowId": workflow_id, "version": version.number}
         return Response(shown, headers={"Location": location})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F
@@ -10,6 +10,7 @@ from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..clock import now as current_time
 from ..core.json import Json
 from ..core.schema import Fault, Schema
 from ..engine.drafts import archive_workflow
@@ -41,7 +42,7 @@ class WorkflowsView(EngineView):
     permissions = {"POST": "spane_django.publish_workflow"}
 
     def post(self, request: Request) -> Response:
-        now = datetime.now(UTC)
+        now = current_time()
         raw: Any = request.data
         version = publish(raw, now=now, by=user_of(request))
         key = version.workflow.key
@@ -65,7 +66,7 @@ class WorkflowView(EngineView):
         return Response(_current(workflow_id).definition)
 
     def delete(self, request: Request, workflow_id: str) -> Response:
-        archive_workflow(workflow_id, now=datetime.now(UTC), by=user_of(request))
+        archive_workflow(workflow_id, now=current_time(), by=user_of(request))
         return Response(status=204)
 
 
@@ -85,7 +86,7 @@ class ExecuteView(EngineView):
     permissions = {"POST": "spane_django.run_workflow"}
 
     def post(self, request: Request, workflow_id: str) -> Response:
-        now = datetime.now(UTC)
+        now = current_time()
         body = body_of(request, EXECUTE)
         options = _options(request, body, now=now)
         execution = start(workflow_id, body.get("initialData"), now=now, options=options)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from django.utils.timezone import now
-
+from ..clock import now
 from ..core.diff import Diff, diff
 from ..engine import drafts
 from ..engine import migrate as migrating

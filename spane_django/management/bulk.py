@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from django.utils.timezone import now
-
+from ..clock import now
 from ..engine.control import each
 from .base import SpaneCommand, add_row, table
 

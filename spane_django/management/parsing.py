@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from ..clock import now as current_time
 from ..engine.control import UnknownExecution
 from ..models import Execution
 from .base import WrongUse
@@ -43,7 +44,7 @@ def instant(text: str) -> datetime:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         try:
-            return datetime.now(UTC) - duration(text)
+            return current_time() - duration(text)
         except argparse.ArgumentTypeError:
             message = f"'{text}' is no time: write 2025-01-31, 2025-01-31T12:00 or 2h (ago)"
             raise argparse.ArgumentTypeError(message) from None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.timezone import now
 
+from ...clock import now
 from ...engine.retry import UnknownDeadLetter, discard_dead_letter, retry_dead_letter
 from ...models import DeadLetter
 from ...models.payloads import Within

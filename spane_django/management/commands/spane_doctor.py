@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from django.utils.timezone import now
-
+from ...clock import now
 from ..base import SpaneCommand, add_row, coloured, table
 from ..doctor import ERROR, OK, WARNING, Finding, examine
 

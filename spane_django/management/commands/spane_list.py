@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.timezone import now
 
+from ...clock import now
 from ...models import Workflow
 from ..base import SpaneCommand, WrongUse
 from ..selecting import add_execution_filters, executions_of, has_execution_filter

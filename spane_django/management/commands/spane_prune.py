@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.timezone import now
 
+from ...clock import now
 from ...core.statuses import ExecutionStatus
 from ...engine.payloads import delete_files, orphans
 from ...engine.prune import FINAL, outlived, prunable, prune, prune_signals, size

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
-from django.utils.timezone import now
 
+from ...clock import now
 from ...engine.db import alias, atomic
 from ...engine.publish import publish
 from ...models import WorkflowVersion

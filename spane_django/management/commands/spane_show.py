@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.timezone import now
 from rich.padding import Padding
 
+from ...clock import now
 from ...dispatch.health import listeners
 from ...engine.explain import Explanation, explain
 from ...engine.health import live_drains

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.timezone import now
 
 from ...authoring import wait_for
+from ...clock import now
 from ...core.statuses import ExecutionStatus
 from ...engine.start import StartOptions, start
 from ...models import Execution

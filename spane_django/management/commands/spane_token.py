@@ -7,8 +7,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
-from django.utils.timezone import now
 
+from ...clock import now
 from ...engine.tokens import issue
 from ..base import SpaneCommand, WrongUse
 

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import CommandParser
-from django.utils.timezone import now
 
+from ...clock import now
 from ...core.diff import diff
 from ...engine import drafts
 from ...engine.migrate import migrate, movable, preview
