@@ -2,7 +2,7 @@
 
 ``failed`` clears executions that completed, ``none`` every one that has ended.  The rules:
 
-* What goes: the input, every output (the final one, too) and checkpoint, inputs of dead letters,
+* What goes: inputs, every output (the final one, too) and checkpoint, inputs of dead letters,
   data of log lines, payloads of signals, files.  What stays: statuses, times, chosen branches,
   errors, messages of the log, approvals, the audit.
 * Not before a minute has passed since the end, so that whoever waited can read the outcome;
@@ -120,7 +120,7 @@ def _clear(ids: Collection[UUID], *, now: datetime) -> None:
         return
     runs = NodeRun.objects.filter(execution_id__in=ids)
     Signal.objects.filter(node_run__in=runs).update(payload=None)
-    runs.update(output=None, checkpoint=None)
+    runs.update(output=None, checkpoint=None, given_input=None)
     DeadLetter.objects.filter(execution_id__in=ids).update(input=None)
     LogLine.objects.filter(execution_id__in=ids, data__isnull=False).update(data=None)
     executions = Execution.objects.filter(id__in=ids)

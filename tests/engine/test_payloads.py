@@ -12,14 +12,14 @@ from django.core.files.storage import InMemoryStorage, storages
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from spane_django.core.errors import InvalidInput
-from spane_django.core.outcome import Delay, Result
+from spane_django.core.outcome import Child, Delay, Result, StartChildren
 from spane_django.engine.db import atomic
 from spane_django.engine.payloads import orphans
 from spane_django.engine.prune import FINAL, prunable, prune
 from spane_django.engine.retry import replay
 from spane_django.engine.run import run_async
 from spane_django.engine.start import IdempotencyConflict, start_many
-from spane_django.models import DeadLetter, NodeRun, Payload
+from spane_django.models import DeadLetter, Execution, NodeRun, Payload
 from spane_django.models.payloads import KEY, PayloadUnavailable, load, shown
 from spane_django.nodes.base import Node, registry
 from tests.engine.helpers import Machine, after, execution, node_run, outputs, status
@@ -342,6 +342,48 @@ def test_a_file_that_two_executions_need_goes_with_the_last(
         list(prune(prunable(before=after(500), statuses=FINAL)))
 
     assert (kept, names(files)) == ([payload.name], [])
+
+
+def test_large_data_reach_children_and_come_back(machine: Machine, does: dict[str, Any]):
+    def ask(ctx):
+        if ctx.checkpoint is None:
+            return StartChildren(children=[Child(workflow="child", input=LARGE)], checkpoint=1)
+        return {"same": ctx.children()[0].output == LARGE}
+
+    does["ask"], does["echo"] = ask, lambda ctx: ctx.input
+    machine.publish({"echo": []}, id="child")
+    key = machine.begin({"ask": []})
+
+    machine.drain()
+
+    child = Execution.objects.get(parent_id=key)
+    assert outputs(key) == {"ask": {"same": True}}
+    assert (Payload.objects.filter(execution=child).count(), KEY in child.input) == (2, True)
+
+
+def test_a_sequel_needs_the_files_of_what_it_follows_as_long_as_it_is_kept(
+    machine: Machine,
+    does: dict[str, Any],
+    files: InMemoryStorage,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+):
+    def boom(ctx):
+        raise ValueError("boom")
+
+    seen = []
+    does["a"], does["fix"] = boom, lambda ctx: seen.append(ctx.input["input"])
+    machine.publish({"fix": []}, id="handler")
+    handled = {"workflowId": "handler"}
+    key = machine.begin({"a": []}, LARGE, nodes={"a": {"retries": 0}}, onError=handled)
+
+    machine.drain()
+
+    sequel = Execution.objects.get(parent_id=key)
+    shared = {payload.name for payload in Payload.objects.filter(execution=sequel)}
+    assert (seen, shared) == ([LARGE], set(names(files)))
+    with django_capture_on_commit_callbacks(execute=True):
+        list(prune(prunable(before=after(50), statuses=FINAL)))
+    assert names(files) == []
 
 
 def test_an_async_node_writes_and_reads_large_payloads(machine: Machine, does: dict[str, Any]):
