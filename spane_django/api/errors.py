@@ -23,7 +23,13 @@ from ..core.statuses import IllegalTransition
 from ..engine.clear import ClearedData
 from ..engine.control import UnknownExecution
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
-from ..engine.start import DisabledWorkflow, IdempotencyConflict, UnknownWorkflow
+from ..engine.start import (
+    DisabledWorkflow,
+    DuplicateExecution,
+    IdempotencyConflict,
+    NoRoom,
+    UnknownWorkflow,
+)
 from ..engine.versions import UnknownVersion, WrongVersionStatus
 from ..models.payloads import PayloadUnavailable
 from .wire import PayloadTooLarge
@@ -42,6 +48,8 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (ResolvedDeadLetter, 409, "resolved_dead_letter"),
     (IdempotencyConflict, 409, "idempotency_conflict"),
     (DisabledWorkflow, 409, "disabled_workflow"),
+    (DuplicateExecution, 409, "duplicate_execution"),
+    (NoRoom, 409, "no_room"),
     (WrongVersionStatus, 409, "wrong_version_status"),
     (ClearedData, 409, "data_cleared"),
     (PayloadUnavailable, 503, "payload_unavailable"),

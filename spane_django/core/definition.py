@@ -25,6 +25,13 @@ from .options import DEFINITION_SCHEMA, NODE_OPTIONS
 from .plan import ALL, Join, JoinRule, rules
 from .retry import DEFAULT, Retry, retry_from
 from .schema import Fault, Schema, faults_in, schema_faults
+from .starting import (
+    DuplicateRule,
+    MaxExecutions,
+    duplicate_rule_from,
+    max_executions_from,
+    starting_faults,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +40,6 @@ class Limits:
 
     nodes: int = 5_000
     size_bytes: int = 4_194_304
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaxExecutions:
-    """How many executions of a workflow may run at once.
-
-    Attributes:
-        is_per_key: So many of each key, not in all.
-        overflow: What becomes of one too many: ``queue``, ``reject`` or ``cancelOldest``.
-    """
-
-    most: int
-    is_per_key: bool = False
-    overflow: str = "queue"
 
 
 @dataclass(frozen=True)
@@ -182,14 +175,13 @@ class Definition:
     def max_executions(self) -> MaxExecutions | None:
         """How many executions may run at once; None: any number."""
         given = self.raw.get("maxExecutions")
-        if given is None:
-            return None
-        given = given if isinstance(given, dict) else {"max": given}
-        return MaxExecutions(
-            most=given["max"],
-            is_per_key=given.get("perKey", False),
-            overflow=given.get("overflow", "queue"),
-        )
+        return None if given is None else max_executions_from(given)
+
+    @property
+    def duplicates(self) -> DuplicateRule | None:
+        """What is a duplicate of an execution; None: nothing is."""
+        given = self.raw.get("onDuplicate")
+        return None if given is None else duplicate_rule_from(given)
 
     @property
     def error_handler(self) -> str | None:
@@ -245,6 +237,7 @@ def read(raw: Any, *, limits: Limits) -> tuple[Definition | None, list[Fault]]:
         return None, faults
     broken = {fault.path.partition(".")[0] for fault in faults}
     faults += contradictions(raw["nodes"], broken)
+    faults += starting_faults(raw)
     faults += _id_faults(raw["nodes"])
     faults += _edge_faults(raw["nodes"])
     faults += _entry_faults(raw)

@@ -171,7 +171,7 @@ DEFINITION_SCHEMA: Schema = {
             "properties": {
                 "key": {**_EXPRESSION, "description": "Over the input: what makes it one."},
                 "action": {"enum": ["allow", "reject", "return", "replace", "debounce"]},
-                "wait": {**_MILLISECONDS, "description": "Of debounce."},
+                "wait": {**_TIMEOUT, "description": "Of debounce."},
             },
             "required": ["action"],
             "additionalProperties": False,

@@ -25,11 +25,11 @@ from ..models import Execution, WorkflowVersion
 from ..models.payloads import PayloadUnavailable, load
 from ..nodes.base import ChildRun
 from .claim import Claim
+from .current import UnknownWorkflow, current_version
 from .outputs import errors_of, outputs_of
 from .payloads import store
 from .release import insert
 from .rows import ExecutionRow, NewExecution
-from .start import UnknownWorkflow, current_version
 from .versions import PreparedVersion, part_of, prepared
 
 

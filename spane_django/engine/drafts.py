@@ -23,9 +23,9 @@ from ..core.options import DEFINITION_SCHEMA
 from ..core.schema import Fault, faults_in
 from ..models import Workflow, WorkflowVersion
 from .audit import record
+from .current import UnknownWorkflow
 from .db import atomic
 from .publish import content_hash, publish, validate
-from .start import UnknownWorkflow
 from .versions import UnknownVersion, WrongVersionStatus
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..core.errors import SpaneError
 from ..models import Workflow
-from .start import UnknownWorkflow
+from .current import UnknownWorkflow
 
 
 class AlreadySo(SpaneError):

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from ..conf import settings
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import Execution, NodeRun, Worker
+from .promote import holders, limit_of, listed, place_in_line
+from .versions import WORKFLOW_SLOT
 
 # The most nodes that are told one by one.
 _MOST_FACTS = 10
@@ -78,12 +80,27 @@ def _sentence(execution: Execution, status: ExecutionStatus, *, now: datetime) -
 
 
 def _pending(execution: Execution, *, now: datetime) -> str:
+    if execution.slot and (execution.start_at is None or execution.start_at <= now):
+        return _in_line(execution, now=now)
     if execution.start_at is None:
         return "It has not started."
     if execution.start_at > now:
         return f"It starts in {_said(execution.start_at - now)}, at {execution.start_at:%F %T} UTC."
     late = _said(now - execution.start_at)
     return f"Its start was due {late} ago: neither a scheduler nor a worker has been at work since."
+
+
+def _in_line(execution: Execution, *, now: datetime) -> str:
+    is_shared = execution.slot.startswith(WORKFLOW_SLOT)
+    limit = limit_of(execution.slot, execution.slot_limit, execution.workflow)
+    of_whom = f"workflow '{execution.workflow.key}'" if is_shared else "the node that wants it"
+    held = holders(execution.slot).order_by("id").values_list("id", flat=True)
+    by = listed(held)
+    return (
+        f"It waits for one of {limit or 'any number of'} places of {of_whom}"
+        f"{f', held by {by}' if by else ''}; "
+        f"it is number {place_in_line(execution, now=now)} in line."
+    )
 
 
 def _facts(runs: list[NodeRun], *, now: datetime) -> Iterator[str]:

@@ -20,21 +20,30 @@ from .db import atomic, connection, in_transaction
 from .release import release_roots
 from .rows import ExecutionRow
 from .sql import statements
-from .versions import prepared
-from .wake import wake_on_commit
+from .versions import WORKFLOW_SLOT, prepared
+from .wake import wake, wake_on_commit
+
+_MOST_NAMED = 3
 
 
 def promote(*, now: datetime) -> int:
-    """Start the executions whose delayed start is due; return how many.
+    """Start the executions whose delayed start is due; return how many were due.
+
+    Those that need a slot get in line for it, and start if there is room.
 
     Locks:
         Those executions; what somebody else is promoting is skipped where the database can.
+        In further transactions, what `fill` locks.
     """
     with atomic(durable=True):
         due = _unlocked(Execution.objects.due(now).filter(slot=""))
         ids = list(due.order_by("id").values_list("id", flat=True)[: settings.BATCH])
         wake_on_commit(_begin(ids, now=now))
-    return len(ids)
+    in_slots = Execution.objects.due(now).exclude(slot="").order_by("start_at")
+    slots = list(in_slots.values_list("slot", flat=True)[: settings.BATCH])
+    for slot in sorted(set(slots)):
+        wake(fill(slot, now=now))
+    return len(ids) + len(slots)
 
 
 def fill(slot: str, *, now: datetime) -> set[str]:
@@ -50,10 +59,59 @@ def fill(slot: str, *, now: datetime) -> set[str]:
 
 def taken(slot: str) -> int:
     """Return how many executions of a slot have started and not ended."""
+    return holders(slot).count()
+
+
+def holders(slot: str) -> ExecutionQuerySet:
+    """Return the executions that take the places of a slot: also while they are paused."""
     unfinished = Execution.objects.filter(
         slot=slot, status__in=[ExecutionStatus.RUNNING, ExecutionStatus.PAUSED]
     )
-    return unfinished.filter(started_at__isnull=False).count()
+    return unfinished.filter(started_at__isnull=False)
+
+
+def in_line(slot: str, *, now: datetime) -> ExecutionQuerySet:
+    """Return the executions that start as soon as a slot has room, in no order."""
+    is_due = Q(start_at__isnull=True) | Q(start_at__lte=now)
+    # One whose parent is paused, or goes on without it because others have failed.
+    waits = Q(follows_parent=True, parent__status=ExecutionStatus.PAUSED)
+    waits |= Q(parent_run__available_at__lte=now)
+    pending = Execution.objects.filter(is_due, slot=slot, status=ExecutionStatus.PENDING)
+    return pending.exclude(waits)
+
+
+def place_in_line(execution: Execution, *, now: datetime) -> int:
+    """Return which of those that wait for its slot an execution is, from 1."""
+    ahead = Q(priority__gt=execution.priority) | Q(priority=execution.priority, id__lt=execution.pk)
+    return in_line(execution.slot, now=now).filter(ahead).count() + 1
+
+
+def listed(execution_ids: Iterable[UUID]) -> str:
+    """Return executions for people: the first few, and how many more there are."""
+    found = list(execution_ids)
+    more = len(found) - _MOST_NAMED
+    named = ", ".join(map(str, found[:_MOST_NAMED]))
+    return f"{named} and {more:,} more" if more > 0 else named
+
+
+def limit_of(slot: str, stored: int | None, workflow: Workflow) -> int | None:
+    """Return how many executions a slot takes; None: any number.
+
+    What the current version of the workflow says holds for all that wait, so that publishing
+    another limit takes effect at once.
+
+    Args:
+        stored: What an execution says that waits for it.
+    """
+    if not slot.startswith(WORKFLOW_SLOT) or workflow.current_version_id is None:
+        return stored
+    limit = prepared(workflow.current_version_id).max_executions
+    return None if limit is None else limit.most
+
+
+def locked_workflow(workflow_id: int) -> Workflow:
+    """Return a workflow under its lock, which whoever fills its slots holds."""
+    return Workflow.objects.select_for_update(no_key=_has_no_key()).get(pk=workflow_id)
 
 
 def slots_with_pending() -> set[str]:
@@ -66,17 +124,16 @@ def _fill(slot: str, *, now: datetime) -> set[str]:
     first = Execution.objects.filter(slot=slot, status=ExecutionStatus.PENDING).first()
     if first is None:
         return set()
-    Workflow.objects.select_for_update(no_key=_has_no_key()).get(pk=first.workflow_id)
-    room = min((first.slot_limit or 1) - taken(slot), settings.BATCH)
-    if room < 1:
-        return set()
-    is_due = Q(start_at__isnull=True) | Q(start_at__lte=now)
-    # One whose parent is paused, or goes on without it because others have failed.
-    waits = Q(follows_parent=True, parent__status=ExecutionStatus.PAUSED)
-    waits |= Q(parent_run__available_at__lte=now)
-    pending = Execution.objects.filter(is_due, slot=slot, status=ExecutionStatus.PENDING)
-    ids = _unlocked(pending.exclude(waits)).order_by("-priority", "id").values_list("id", flat=True)
-    return _begin(list(ids[:room]), now=now)
+    limit = limit_of(slot, first.slot_limit, locked_workflow(first.workflow_id))
+    room = settings.BATCH if limit is None else min(limit - taken(slot), settings.BATCH)
+    chosen: list[UUID] = []
+    if room > 0:
+        waiting = _unlocked(in_line(slot, now=now)).order_by("-priority", "id")
+        chosen = list(waiting.values_list("id", flat=True)[:room])
+    queues = _begin(chosen, now=now)
+    # Who was due and found no room waits for it alone, and is no timer that fires for ever.
+    Execution.objects.due(now).filter(slot=slot).update(start_at=None)
+    return queues
 
 
 def _begin(ids: Iterable[UUID], *, now: datetime) -> set[str]:

@@ -21,7 +21,7 @@ from .clear import require_data
 from .control import UnknownExecution, locked
 from .db import atomic
 from .reopen import UnknownNodeRun, resolve_letters, run_again, standing
-from .start import StartOptions, start_version
+from .start import OnDuplicate, StartOptions, start_version
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -116,7 +116,14 @@ def replay(
     if original is None:
         raise UnknownExecution(f"Execution {execution_id} not found")
     require_data(original)
-    options = StartOptions(priority=original.priority, by=by, replay_of=original.pk)
+    options = StartOptions(
+        priority=original.priority,
+        key=original.key or None,
+        on_duplicate=OnDuplicate.ALLOW,
+        duplicate_key=original.duplicate_key,
+        by=by,
+        replay_of=original.pk,
+    )
     # Large data are copied: each execution has files of its own.
     data = load(original.input)
     with atomic():

@@ -20,11 +20,11 @@ from ..core.json import Json, encode
 from ..core.parts import END
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import Execution, LogLine, NodeRun
+from .current import current_version
 from .outputs import outputs_of
 from .payloads import composed
 from .release import insert
 from .rows import ExecutionRow, NewExecution
-from .start import current_version
 from .versions import PreparedVersion, part_of, prepared
 
 _Relation = Execution.Relation

@@ -15,16 +15,20 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from ..conf import settings
-from ..core.definition import Definition, MaxExecutions, NodeDefinition
+from ..core.definition import Definition, NodeDefinition
 from ..core.errors import SpaneError
 from ..core.graph import Graph
 from ..core.plan import Join
 from ..core.retry import DEFAULT
+from ..core.starting import MaxExecutions
 from ..core.verdict import Policy
 from ..models.workflow import WorkflowVersion
 from ..nodes.base import Node, registry
 from . import rules
 from .rules import Rule, rule_for
+
+# What the slots of a workflow begin with; others belong to a node that has children.
+WORKFLOW_SLOT = "workflow:"
 
 
 class UnknownVersion(SpaneError):
@@ -85,7 +89,7 @@ class PreparedVersion:
         if limit is None:
             return "", None
         suffix = f":{key}" if limit.is_per_key and key else ""
-        return f"workflow:{self.workflow_id}{suffix}", limit.most
+        return f"{WORKFLOW_SLOT}{self.workflow_id}{suffix}", limit.most
 
 
 @lru_cache(maxsize=512)

@@ -1,0 +1,34 @@
+"""The version that new executions of a workflow run.
+
+Whatever starts executions asks here: a caller, a node that wants children, an end that has a
+sequel.
+"""
+
+from __future__ import annotations
+
+from ..core.errors import SpaneError
+from ..models import Workflow
+from .versions import PreparedVersion, prepared
+
+
+class UnknownWorkflow(SpaneError):
+    """No workflow of this id has been published."""
+
+
+class DisabledWorkflow(SpaneError):
+    """The workflow is disabled and starts no new executions."""
+
+
+def current_version(workflow: str) -> PreparedVersion:
+    """Return the version that new executions of a workflow run.
+
+    Raises:
+        UnknownWorkflow, DisabledWorkflow: there is none.
+    """
+    found = Workflow.objects.filter(key=workflow).values_list("current_version_id", "is_enabled")
+    row = found.first()
+    if row is None or row[0] is None:
+        raise UnknownWorkflow(f"Workflow '{workflow}' not found: publish its definition first")
+    if not row[1]:
+        raise DisabledWorkflow(f"Workflow '{workflow}' is disabled: enable it to start it")
+    return prepared(row[0])
