@@ -166,15 +166,20 @@ def test_what_sleeps_goes_on_where_it_was(machine: Machine, does):
     assert outputs(key)["a"] == "awake"
 
 
-def test_a_retry_in_progress_keeps_its_attempts_and_goes_to_its_new_queue(machine: Machine, does):
+def test_a_retry_in_progress_keeps_its_attempts_and_goes_to_its_new_queue_and_gate(
+    machine: Machine, does
+):
     does["a"] = fail
     key = machine.begin({"a": ["b"]}, nodes={"a": {"config": {"retries": 5}}})
     machine.step()
-    machine.publish({"a": ["b"]}, nodes={"a": {"config": {"retries": 5}, "queue": "other"}})
+    limit = {"name": "mail", "max": 1}
+    there = {"config": {"retries": 5}, "queue": "other", "limit": limit}
+    machine.publish({"a": ["b"]}, nodes={"a": there})
 
     migrate(key, 2, now=machine.now)
 
     run = node_run(key, "a")
+    assert run.gate != ""
     assert (run.status, run.attempt, run.failures, run.queue) == ("ready", 2, 1, "other")
 
 
