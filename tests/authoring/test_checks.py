@@ -47,6 +47,12 @@ def test_the_test_project_has_no_faults() -> None:
         ({"QUEUE": "elsewhere"}, ["spane.E003"]),
         ({"CONCURRENCY": 0, "SLICE_SECONDS": -1.0}, ["spane.E004", "spane.E004"]),
         ({"DISPATCHER": "spane_django.dispatch.rq.no_such"}, ["spane.E007"]),
+        ({"PAYLOAD_STORAGE": "nowhere"}, ["spane.E009"]),
+        ({"PAYLOAD_STORAGE": "nowhere", "OFFLOAD_BYTES": 0}, []),
+        ({"OFFLOAD_BYTES": -1}, ["spane.E004"]),
+        ({"KEEP_DAYS": {"completed": 7, "failed": 0.5}}, []),
+        ({"KEEP_DAYS": {"completed": -1, "done": 7, "failed": "7"}}, ["spane.E001"] * 3),
+        ({"KEEP_DAYS": 7}, ["spane.E001"]),
     ],
 )
 def test_settings_that_cannot_work_are_errors(
@@ -61,6 +67,12 @@ def test_a_misspelt_setting_is_told_with_a_guess(settings: Settings) -> None:
     settings.SPANE = {"QEUE": "spane"}
 
     assert "did you mean 'QUEUE'?" in str(found()[0])
+
+
+def test_large_payloads_need_a_directory_of_their_own(settings: Settings) -> None:
+    settings.MEDIA_ROOT = ""
+
+    assert ids() == ["spane.W003"]
 
 
 def test_workflows_need_time_zones(settings: Settings) -> None:

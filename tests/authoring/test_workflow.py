@@ -249,6 +249,8 @@ def test_options_are_written_as_the_wire_names_them() -> None:
         fail_fast=True,
         timeout=timedelta(minutes=1),
         input_schema={"type": "object"},
+        save_data="failed",
+        keep_days={"completed": 7, "failed": None},
     )
     flow.add("a", "log", timeout=1.5, join="any", continue_on_fail=True, queue="q", priority=2)
     flow.add("b", "log", join=2, timeout=None)
@@ -266,7 +268,10 @@ def test_options_are_written_as_the_wire_names_them() -> None:
         "failFast": True,
         "timeout": 60_000,
         "inputSchema": {"type": "object"},
+        "saveData": "failed",
+        "keepDays": {"completed": 7, "failed": None},
     }
+    assert flow.check() == []
     given = {"timeout", "join", "continueOnFail", "queue", "priority"}
     assert {key: a[key] for key in given} == {
         "timeout": 1500, "join": "any", "continueOnFail": True, "queue": "q", "priority": 2,
