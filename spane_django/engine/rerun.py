@@ -27,6 +27,7 @@ from ..models.payloads import shown
 from . import payloads
 from .audit import Facts, record
 from .by_hand import checked_output, give_output, read_execution, value_faults, version_of
+from .clear import require_data
 from .control import locked
 from .db import atomic
 from .reopen import UnknownNodeRun, resolve_letters, run_anew, standing
@@ -176,6 +177,7 @@ def _in_latest(
     by: AbstractBaseUser | None,
 ) -> _Done:
     original = locked(execution_id)
+    require_data(original)
     status = ExecutionStatus(original.status)
     after_execution(status, ExecutionEvent.REOPENED)
     failed = list(original.node_runs.failed().values_list("node_id", flat=True))

@@ -316,6 +316,21 @@ def test_rerunning_below_what_never_ran_does_not_run_it_twice(machine: Machine, 
     assert (status(key), counts(key), ran) == ("completed", (0, 0), ["k"])
 
 
+def test_what_has_run_below_a_node_completed_by_hand_does_not_run_twice(machine: Machine, does):
+    ran: list[str] = []
+    does["k"] = lambda ctx: ran.append("k")
+    does["r"] = fail
+    key = machine.begin({"r": ["j"], "j": ["k"]}, nodes={"r": ONCE})
+    machine.drain()
+    rerun(key, "k", now=machine.now)
+    machine.drain()
+
+    complete(key, "r", 1, now=machine.now)
+    complete(key, "j", 2, now=machine.now)
+
+    assert (status(key), counts(key), ran) == ("completed", (0, 0), ["k"])
+
+
 def test_what_was_completed_by_hand_before_it_ran_may_run_again(machine: Machine):
     key = machine.begin(CHAIN)
     complete(key, "a", 1, now=machine.now)
