@@ -1,25 +1,26 @@
 """Why is this execution not moving?  One sentence, and the facts behind it, from the rows alone.
 
-What only Redis knows, whether an idle worker listens, is not told here.
+What each node does or waits for is told by `facts`.  What only Redis knows, whether an idle worker
+listens, is not told here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from ..conf import settings
 from ..core.statuses import ExecutionStatus, NodeStatus
-from ..models import Execution, NodeRun, Worker
+from ..models import AuditEntry, Execution
+from .facts import facts_of, is_due, said
 from .promote import holders, limit_of, listed, place_in_line
 from .versions import WORKFLOW_SLOT
 
 # The most nodes that are told one by one.
 _MOST_FACTS = 10
 _COLUMNS = (
-    "execution_id", "node_id", "status", "attempt", "failures", "queue", "worker_id", "is_held",
-    "available_at", "started_at", "error_type", "error_message",
+    "execution_id", "node_id", "status", "attempt", "failures", "losses", "queue", "worker_id",
+    "is_held", "is_limited", "available_at", "started_at", "error_type", "error_message",
+    "signal_name", "signal_key", "failures_tolerated", "gate",
 )  # fmt: skip
 
 
@@ -47,10 +48,10 @@ def explain(execution: Execution, *, now: datetime) -> Explanation:
         .only(*_COLUMNS)
         .order_by("id")[: _MOST_FACTS + 1]
     )
-    facts = list(_facts(runs[:_MOST_FACTS], now=now))
+    facts = list(facts_of(execution, runs[:_MOST_FACTS], now=now))
     if len(runs) > _MOST_FACTS:
         facts.append("There are more.")
-    due = [run for run in runs if run.status in _CLAIMABLE and _is_due(run, now)]
+    due = [run for run in runs if run.status in _CLAIMABLE and is_due(run, now)]
     return Explanation(
         sentence=_sentence(execution, status, now=now),
         facts=facts,
@@ -59,7 +60,7 @@ def explain(execution: Execution, *, now: datetime) -> Explanation:
 
 
 _CLAIMABLE = (NodeStatus.READY, NodeStatus.WAITING)
-_UNFINISHED = [NodeStatus.FAILED, *_CLAIMABLE, NodeStatus.RUNNING]
+_UNFINISHED = [NodeStatus.FAILED, *_CLAIMABLE, NodeStatus.RUNNING, NodeStatus.PENDING]
 
 
 def _sentence(execution: Execution, status: ExecutionStatus, *, now: datetime) -> str:
@@ -70,13 +71,21 @@ def _sentence(execution: Execution, status: ExecutionStatus, *, now: datetime) -
         case ExecutionStatus.FAILED:
             return f"It has failed{reason or f': {execution.failed_nodes} nodes failed for good'}."
         case ExecutionStatus.CANCELLED:
-            return f"It was cancelled{reason}."
+            return f"It was cancelled{_who(execution, 'cancel')}{reason}."
         case ExecutionStatus.PAUSED:
-            return f"It is paused{reason}; nothing new starts until it is resumed."
+            who = _who(execution, "pause")
+            return f"It is paused{who}{reason}; nothing new starts until it is resumed."
         case ExecutionStatus.PENDING:
             return _pending(execution, now=now)
         case ExecutionStatus.RUNNING:
             return f"It is running; {execution.active_nodes} nodes are ready, running or waiting."
+
+
+def _who(execution: Execution, verb: str) -> str:
+    """Return who did it, as far as that was an operator."""
+    entries = AuditEntry.objects.filter(execution_id=execution.pk, verb=verb).order_by("-id")
+    name = entries.values_list("username", flat=True).first()
+    return f" by {name}" if name else ""
 
 
 def _pending(execution: Execution, *, now: datetime) -> str:
@@ -85,8 +94,8 @@ def _pending(execution: Execution, *, now: datetime) -> str:
     if execution.start_at is None:
         return "It has not started."
     if execution.start_at > now:
-        return f"It starts in {_said(execution.start_at - now)}, at {execution.start_at:%F %T} UTC."
-    late = _said(now - execution.start_at)
+        return f"It starts in {said(execution.start_at - now)}, at {execution.start_at:%F %T} UTC."
+    late = said(now - execution.start_at)
     return f"Its start was due {late} ago: neither a scheduler nor a worker has been at work since."
 
 
@@ -101,54 +110,3 @@ def _in_line(execution: Execution, *, now: datetime) -> str:
         f"{f', held by {by}' if by else ''}; "
         f"it is number {place_in_line(execution, now=now)} in line."
     )
-
-
-def _facts(runs: list[NodeRun], *, now: datetime) -> Iterator[str]:
-    workers = Worker.objects.in_bulk({run.worker_id for run in runs if run.worker_id})
-    for run in runs:
-        match run.status:
-            case NodeStatus.RUNNING:
-                yield _running(run, workers.get(run.worker_id), now=now)
-            case NodeStatus.FAILED:
-                yield (
-                    f"'{run.node_id}' failed for good in attempt {run.attempt}: "
-                    f"{run.error_type}: {run.error_message}"
-                )
-            case _:
-                yield _claimable(run, now=now)
-
-
-def _running(run: NodeRun, worker: Worker | None, *, now: datetime) -> str:
-    began = f"'{run.node_id}' (attempt {run.attempt}) "
-    since = f"for {_said(now - run.started_at)}" if run.started_at else "now"
-    if worker is None or worker.stopped_at is not None:
-        return began + "was running on a worker that is gone; the sweep makes it run again."
-    silence = now - worker.heartbeat_at
-    if silence > settings.lease:
-        return (
-            f"{began}runs on worker {worker.name}, silent for {_said(silence)}: taken for dead, "
-            "and the sweep makes it run again."
-        )
-    return f"{began}has been running {since} on worker {worker.name}."
-
-
-def _claimable(run: NodeRun, *, now: datetime) -> str:
-    began = f"'{run.node_id}' (attempt {run.attempt}) "
-    last = f"; last error: {run.error_type}: {run.error_message}" if run.error_type else ""
-    if run.is_held:
-        return f"{began}is held until the execution is resumed{last}."
-    if not _is_due(run, now):
-        wait = f"{_said(run.available_at - now)}, until {run.available_at:%F %T} UTC"  # type: ignore[operator]
-        why = "is tried again after" if run.status == NodeStatus.READY else "waits another"
-        return f"{began}{why} {wait}{last}."
-    waited = _said(now - run.available_at) if run.available_at else "now"
-    return f"{began}has been ready for {waited}: it needs a worker of queue '{run.queue}'{last}."
-
-
-def _is_due(run: NodeRun, now: datetime) -> bool:
-    return not run.is_held and (run.available_at is None or run.available_at <= now)
-
-
-def _said(duration: timedelta) -> str:
-    seconds = duration.total_seconds()
-    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=int(seconds)))

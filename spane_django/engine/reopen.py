@@ -32,9 +32,9 @@ from ..core.statuses import (
 from ..models import Approval, DeadLetter, Execution, NodeRun
 from .clear import require_data
 from .control import locked
-from .pausing import let_in_again
 from .db import on_commit
 from .followup import close, follow_up
+from .pausing import let_in_again
 from .release import run_row
 from .sequels import require_not_undone
 from .sql import statements
