@@ -27,6 +27,7 @@ from ..engine.claim import Want
 from ..engine.db import dedicate
 from ..engine.finished import Finished
 from ..engine.inputs import receive
+from ..engine.lanes import next_opening
 from ..engine.run import Work, timed_out, utc_now
 from ..engine.settle import Settlement
 from ..engine.sweep import fire_timers, next_due, recover
@@ -68,6 +69,8 @@ class _Times:
     slice_over: float
     tick: float
     filled: float = 0.0
+    yielded: float = 0.0
+    opens: float | None = None
     beaten: float = 0.0
     idle_since: float | None = None
     timer: float | None = None
@@ -147,6 +150,8 @@ class Drain:
 
     def _turn(self) -> None:
         finished = self._wait() + self._overdue()
+        if self._times.opens is not None and time.monotonic() >= self._times.opens:
+            self._is_hungry, self._times.opens = True, None
         self._on_turn()
         self._keep_alive()
         if self._is_dead:
@@ -187,6 +192,7 @@ class Drain:
         until = [now + settings.HEARTBEAT_SECONDS]
         if self._in_flight():
             until.append(times.tick)
+            until += [times.opens] if times.opens is not None and self._room() > 0 else []
             until += [task.deadline for task in self._pool.tasks_with_timeout() if task.deadline]
         elif times.idle_since is not None:
             until.append(times.idle_since + self._linger)
@@ -258,13 +264,18 @@ class Drain:
     def _settle(self, finished: Sequence[Finished]) -> None:
         now, room = time.monotonic(), self._room()
         fill = self._is_hungry or now >= self._times.filled + _FILL_SECONDS
-        want = Want(worker_id=self._worker_id, queue=self._queue, room=room, fill=fill)
+        yields = fill and now >= self._times.yielded + _FILL_SECONDS
+        want = Want(
+            worker_id=self._worker_id, queue=self._queue, room=room, fill=fill, yields=yields
+        )
         settlement = commit(finished, want)
         self.report.nodes += len(finished) - len(settlement.lost)
         self.report.lost += len(settlement.lost)
         if fill and room > 0:
             self._times.filled = now
+            self._times.yielded = now if yields else self._times.yielded
             self._is_hungry = len(settlement.claims) >= room
+        self._times.opens = _monotonic(next_opening(self._worker_id, now=utc_now()))
         self._submit(settlement)
         self._call_others(settlement, room)
 

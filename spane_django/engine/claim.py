@@ -57,12 +57,15 @@ class Want:
         room: The most claims it has use for.
         fill: Whether to look for other ready node runs when the successors of what is settled
             leave room; False saves a statement when nothing new is expected.
+        yields: Whether a quarter of the room is for those others, so that a worker that finds
+            successors for ever keeps nobody waiting.
     """
 
     worker_id: UUID
     queue: str
     room: int
     fill: bool = True
+    yields: bool = False
 
 
 def claim(want: Want, *, now: datetime) -> list[Claim]:

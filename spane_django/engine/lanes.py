@@ -12,7 +12,7 @@ What a worker remembers from one claim to the next is a hint: losing it costs a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -71,6 +71,11 @@ def expects_lanes(worker_id: UUID, *, now: datetime) -> bool:
     """Say whether a worker takes for granted that nodes wait in lanes."""
     until = memory_of(worker_id).laned_until
     return until is not None and now < until
+
+
+def note_openings(worker_id: UUID, opens: Mapping[str, datetime]) -> None:
+    """Tell a worker when gates open that have just closed."""
+    memory_of(worker_id).opens |= opens
 
 
 def next_opening(worker_id: UUID, *, now: datetime) -> datetime | None:

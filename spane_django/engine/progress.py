@@ -6,6 +6,7 @@ decisions into rows, keeps the executions' counts and ends those that have nothi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,11 +37,13 @@ class Steps:
         claims: Released node runs that were put as running for the worker that asked.
         left: Queues in which others became ready.
         ended: Executions that have ended.
+        handed_over: By gate, how many of the claims took the place of a node that ended.
     """
 
     claims: list[Claim] = field(default_factory=list)
     left: set[str] = field(default_factory=set)
     ended: list[ExecutionRow] = field(default_factory=list)
+    handed_over: Counter[str] = field(default_factory=Counter)
 
 
 def follow(
@@ -49,6 +52,7 @@ def follow(
     *,
     now: datetime,
     want: Want | None = None,
+    places: Counter[str] | None = None,
 ) -> Steps:
     """Write everything that follows from ``ended``, inside the caller's transaction.
 
@@ -56,6 +60,7 @@ def follow(
         executions: The executions as they stand under the caller's lock.
         ended: What has ended of each; nothing for one of which some node is only to run again.
         want: Whose worker goes on with the successors, as far as it has room.
+        places: By gate, how many successors it may go on with.
     """
     # First of all, as what a failure halts must not be seen as undecided.
     halted = {key: _count_failures(executions[key], ended[key], now=now) for key in ended}
@@ -72,7 +77,9 @@ def follow(
         if row.status.is_final:
             steps.ended.append(row)
         rows += _run_rows(row, version, progress, now=now)
-    _put(rows, executions, steps, now=now, want=want)
+    own = _continued(rows, want, places or Counter())
+    steps.handed_over.update(row.gate for row in own if row.gate)
+    _put(rows, own, executions, steps, now=now, want=want)
     if changed:
         statements().update_executions(changed)
     steps.left |= _let_in(executions[key] for key in ended)
@@ -93,7 +100,7 @@ def carry_out(row: ExecutionRow, progress: Progress, *, now: datetime) -> Steps:
         if row.status.is_final:
             steps.ended.append(row)
     rows = list(_run_rows(row, prepared(row.version_id), progress, now=now))
-    _put(rows, {row.id: row}, steps, now=now, want=None)
+    _put(rows, [], {row.id: row}, steps, now=now, want=None)
     statements().update_executions([row])
     steps.left |= _let_in([row])
     return steps
@@ -178,13 +185,13 @@ def _run_rows(
 
 def _put(
     rows: list[RunRow],
+    own: list[RunRow],
     executions: Mapping[UUID, ExecutionRow],
     steps: Steps,
     *,
     now: datetime,
     want: Want | None,
 ) -> None:
-    own = _continued(rows, want)
     steps.left |= {row.queue for row in rows if row.status is NodeStatus.READY and not row.is_held}
     if not rows:
         return
@@ -205,15 +212,15 @@ def _put(
         )
 
 
-def _continued(rows: list[RunRow], want: Want | None) -> list[RunRow]:
+def _continued(rows: list[RunRow], want: Want | None, places: Counter[str]) -> list[RunRow]:
     """Turn as many released rows into running ones as the worker has room for."""
     if want is None:
         return []
-    mine = [
-        row
-        for row in rows
-        if row.status is NodeStatus.READY and not row.is_held and row.queue == want.queue
-    ][: want.room]
-    for row in mine:
-        row.status = NodeStatus.RUNNING
+    mine: list[RunRow] = []
+    for row in rows:
+        is_mine = row.status is NodeStatus.READY and not row.is_held and row.queue == want.queue
+        if is_mine and len(mine) < want.room and (not row.gate or places[row.gate] > 0):
+            row.status = NodeStatus.RUNNING
+            places.subtract([row.gate])
+            mine.append(row)
     return mine

@@ -31,8 +31,10 @@ from .db import in_transaction
 from .ending import Todo, conclude
 from .finished import Finished
 from .followup import follow_up
+from .handover import leave
 from .history import record_failures, record_lines
 from .inputs import parent_row
+from .lanes import note_openings
 from .payloads import record
 from .progress import follow
 from .rows import AmendedRow, CompletedRow, ExecutionRow, Key, NewExecution, ParentRow, Proof
@@ -109,14 +111,17 @@ def apply(finished: Sequence[Finished], *, now: datetime) -> Settlement:
 def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -> Settlement:
     settlement = Settlement()
     batch = list(finished)
+    goes_on = replace(want, room=want.room * 3 // 4) if want is not None and want.yields else want
     while batch:
-        _settle_batch(batch, settlement, now=now, want=want)
+        _settle_batch(batch, settlement, now=now, want=goes_on)
         batch = _released_ahead(batch, settlement)
     room = want.room - len(settlement.claims) if want is not None and want.fill else 0
     if want is not None and room > 0:
         claimed = take(want, room, now=now)
         settlement.claims += claimed
         settlement.filled = len(claimed)
+        if settlement.filled < room:
+            settlement.left.discard(want.queue)
     return settlement
 
 
@@ -133,10 +138,22 @@ def _settle_batch(
     record(_written(accepted), now=now)
     taken = {item.claim.proof for item in accepted}
     settlement.lost += [item.claim for proof, item in first.items() if proof not in taken]
-    steps = follow(executions, _ended(accepted), now=now, want=_left(want, settlement))
+    ends = [(item.claim, item.verdict) for item in accepted]
+    handover = leave(ends, executions, now=now)
+    steps = follow(
+        executions,
+        _ended(accepted),
+        now=now,
+        want=_left(want, settlement),
+        places=handover.places if handover else None,
+    )
     settlement.claims += steps.claims
     settlement.known |= _known(accepted)
     settlement.left |= steps.left | _ready_again(accepted, now=now)
+    if handover is not None:
+        settlement.left |= handover.queues(steps.handed_over)
+        if want is not None:
+            note_openings(want.worker_id, handover.opens)
     todo = _todo(accepted, steps.ended, now=now)
     settlement.todo.add(todo)
     settlement.left |= todo.queues

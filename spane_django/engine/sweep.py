@@ -6,7 +6,7 @@ the way of every other end of an attempt: their outcome is `Lost`, and `settle` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,13 +16,14 @@ from django.db.models import Exists, Min, OuterRef
 from ..conf import settings
 from ..core.outcome import Lost
 from ..core.statuses import ExecutionEvent, ExecutionStatus
-from ..models import Execution, NodeRun, Worker
+from ..models import Execution, Gate, NodeRun, Worker
 from .claim import Claim
 from .control import locked
 from .db import atomic
 from .ending import end
 from .finished import Finished
 from .followup import follow_up_all, follow_up_on_commit
+from .lanes import first_due, has_due
 from .promote import promote
 from .settle import settle
 
@@ -89,18 +90,28 @@ def expire(*, now: datetime) -> int:
 
 def due_queues(*, now: datetime) -> set[str]:
     """Return the queues that have node runs to be claimed now."""
-    return set(NodeRun.objects.claimable(now).values_list("queue", flat=True).distinct())
+    return {queue for queue in _queues() if has_due(queue, now=now)}
 
 
 def next_due(queue: str, *, now: datetime) -> datetime | None:
-    """Return when the next timer of a queue fires, delayed starts of any queue included."""
-    runs = NodeRun.objects.claimable(now + timedelta(days=36_500)).filter(queue=queue)
+    """Return when the next timer of a queue fires; delayed starts and gates of any included."""
+    gates = Gate.objects.filter(blocked_until__gt=now)
     starts = Execution.objects.filter(status=ExecutionStatus.PENDING)
     instants = [
-        runs.aggregate(at=Min("available_at"))["at"],
+        first_due(queue, now=now),
+        gates.aggregate(at=Min("blocked_until"))["at"],
         starts.aggregate(at=Min("start_at"))["at"],
     ]
     return min((at for at in instants if at is not None), default=None)
+
+
+def _queues() -> Iterator[str]:
+    """Yield the queues in which nodes are ready or wait, one look at the index for each."""
+    names = NodeRun.objects.unclaimed().order_by("queue").values_list("queue", flat=True)
+    name = names.first()
+    while name is not None:
+        yield name
+        name = names.filter(queue__gt=name).first()
 
 
 def _orphans() -> list[tuple[Claim, datetime | None]]:

@@ -21,6 +21,10 @@ CLAIMABLE = Q(status__in=["ready", "waiting"], is_held=False)
 
 
 class NodeRunQuerySet(models.QuerySet["NodeRun"]):
+    def unclaimed(self) -> NodeRunQuerySet:
+        """Those that a worker may take now or later."""
+        return self.filter(CLAIMABLE)
+
     def claimable(self, now: datetime) -> NodeRunQuerySet:
         """Those that a worker may take now."""
         return self.filter(CLAIMABLE, available_at__lte=now)

@@ -32,8 +32,6 @@ def _missing(case: Case) -> Iterator[str]:
     if expected & _OF_SUB_WORKFLOWS and "sub-workflow" not in registry:
         yield "sub-workflows"
     steps = {key for step in case.get("steps", []) for key in step}
-    if "rate_limit" in steps:
-        yield "rate limits"
     if (steps | expected) & _OF_TRIGGERS:
         yield "triggers"
 

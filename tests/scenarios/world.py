@@ -8,6 +8,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.core.signals import setting_changed
+
 from spane_django.core.errors import InvalidDefinition, SpaneError
 from spane_django.core.json import Json
 from spane_django.core.statuses import ExecutionStatus
@@ -175,6 +178,12 @@ def _not_built(world: World, given: Any, step: Step) -> None:
     raise NotBuilt(str(step))
 
 
+def _limit_rate(world: World, given: Mapping[str, Any], step: Step) -> None:
+    rate = {"count": given["per_second"], "perMs": 1_000}
+    settings.SPANE = {**settings.SPANE, "LIMITS": {given["type"]: {"rate": rate}}}
+    setting_changed.send(sender=World, setting="SPANE", value=settings.SPANE, enter=True)
+
+
 def _set_behaviours(world: World, given: Any, step: Step) -> None:
     stage.behaviours = given
 
@@ -201,7 +210,7 @@ _STEPS: dict[str, Callable[[World, Any, Step], None]] = {
     "workers_off": lambda world, given, step: world.crew.off(),
     "workers_on": lambda world, given, step: world.crew.on(),
     "webhook": _not_built,
-    "rate_limit": _not_built,
+    "rate_limit": _limit_rate,
     "count_schedules": _not_built,
 }
 

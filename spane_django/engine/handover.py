@@ -1,0 +1,108 @@
+"""What the ends of attempts mean at gates: places become free, breakers open and close.
+
+A node that ends gives its place to a successor behind the same gate, unasked, in the transaction
+that records its end: how many run there does not grow.  Where starts are counted in time, or a
+breaker is not closed, the successor stays ready and is claimed like any other.
+
+Whoever frees a place at a gate that was full says so, as others may wait for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from ..core.limits import BreakerStatus, ended
+from ..core.statuses import NodeEvent
+from ..core.verdict import Verdict
+from .claim import Claim
+from .rows import ExecutionRow
+from .rules import queues_of, rule_of
+from .sql import statements
+from .versions import prepared
+
+# Ends that say nothing about whether the node works.
+_SILENT = frozenset({NodeEvent.DEFERRED, NodeEvent.RETURNED, NodeEvent.LOST})
+
+
+@dataclass(slots=True)
+class Handover:
+    """The gates that the nodes of a batch have left.
+
+    Attributes:
+        left: How many have left each.
+        places: How many successors may take a place unasked; counted down as they do.
+        trying: Gates whose breaker lets one through after another, or all of them again.
+        opens: When the breakers that have opened will let the first one try.
+    """
+
+    left: Counter[str] = field(default_factory=Counter)
+    places: Counter[str] = field(default_factory=Counter)
+    trying: set[str] = field(default_factory=set)
+    opens: dict[str, datetime] = field(default_factory=dict)
+
+    def queues(self, given: Counter[str]) -> set[str]:
+        """Return the queues in which nodes may have waited for what is free now.
+
+        Args:
+            given: How many places have been handed over.
+        """
+        freed = self.left - given
+        bounds = {gate: most for gate in freed if (most := _most(gate)) is not None}
+        running = statements().running(bounds) if bounds else {}
+        full = {gate for gate, most in bounds.items() if running.get(gate, 0) + freed[gate] >= most}
+        return set().union(*(queues_of(gate) for gate in full | self.trying))
+
+
+def leave(
+    ends: Iterable[tuple[Claim, Verdict]],
+    executions: Mapping[UUID, ExecutionRow],
+    *,
+    now: datetime,
+) -> Handover | None:
+    """Take note of attempts that have ended, oldest first; None: none was limited.
+
+    Locks:
+        The gates at which something changes, in the order of their keys.
+    """
+    handover = Handover()
+    outcomes: dict[str, list[bool]] = defaultdict(list)
+    for claim, verdict in ends:
+        rule = prepared(claim.version_id).nodes[claim.node_id].rule
+        if rule is None:
+            continue
+        gate = rule.gate(executions[claim.execution_id].key)
+        handover.left[gate] += 1
+        handover.places[gate] += rule.hands_over
+        if verdict.event not in _SILENT and not verdict.is_lost:
+            outcomes[gate].append(verdict.failure is None)
+    if not handover.left:
+        return None
+    _change_breakers(handover, outcomes, now=now)
+    return handover
+
+
+def _change_breakers(
+    handover: Handover, outcomes: Mapping[str, list[bool]], *, now: datetime
+) -> None:
+    failed = [gate for gate, successes in outcomes.items() if not all(successes)]
+    gates = statements().lock_breakers(handover.left, failed)
+    changed = [gate for gate in gates if ended(gate, outcomes.get(gate.key, ()), now)]
+    if changed:
+        statements().change_gates(changed, now=now)
+    for gate in gates:
+        if gate.breaker is not BreakerStatus.CLOSED:
+            del handover.places[gate.key]
+        if gate.breaker is BreakerStatus.HALF_OPEN or gate in changed:
+            handover.trying.add(gate.key)
+        if gate.breaker is BreakerStatus.OPEN and gate.blocked_until is not None:
+            handover.trying.discard(gate.key)
+            handover.opens[gate.key] = gate.blocked_until
+
+
+def _most(gate: str) -> int | None:
+    rule = rule_of(gate)
+    return rule.limit.max if rule else None
