@@ -51,9 +51,13 @@ def key_faults(key: Any) -> Iterator[str]:
 
 
 def people_faults(
-    users: Sequence[Any], groups: Sequence[Any], permission: Any, *, quorum: int
+    users: Sequence[Any], groups: Sequence[Any], permission: Any, *, quorum: int = 1
 ) -> Iterator[str]:
-    """Yield why people who are named so could not decide, however many there are of them."""
+    """Yield why people who are named so could not decide.
+
+    Args:
+        quorum: So many of them must still approve.
+    """
     for key, names in (("users", users), ("groups", groups)):
         if isinstance(names, str) or not all(_is_text(name, 150) and name for name in names):
             yield f"'{key}' must be a list of names, not {names!r}"
@@ -76,7 +80,7 @@ def _approval_faults(wait: AskApproval) -> Iterator[str]:
     if isinstance(quorum, bool) or not isinstance(quorum, int) or not 1 <= quorum <= MOST_APPROVALS:
         yield f"'quorum' must be a number from 1 to {MOST_APPROVALS:,}, not {quorum!r}"
     else:
-        yield from people_faults(wait.users, wait.groups, wait.permission, quorum=quorum)
+        yield from people_faults(wait.users, wait.groups, wait.permission)
 
 
 def _is_text(value: Any, longest: int | None) -> bool:

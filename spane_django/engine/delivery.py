@@ -10,6 +10,8 @@ again after its commit, and the sweep looks for both.
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,43 +20,36 @@ from django.db.models import Exists, OuterRef, Q
 from ..conf import settings
 from ..core.statuses import NodeStatus
 from ..models import NodeRun, Signal
+from ..models.waits import SignalQuerySet
 from ..nodes.base import Arrived
 from .claim import Claim
 from .db import connection, in_transaction
 
+_LOOKS = 10
+
 
 def match(name: str, key: str, *, now: datetime) -> set[str]:
-    """Bring signals and waits together, in a transaction; return the queues with work."""
-    return in_transaction(lambda: deliver(name, key, now=now))
+    """Bring signals and waits together, in transactions; return the queues with work.
+
+    Who has held a wait and had no signal for it looks again: others may have sent one meanwhile
+    and found nobody.  Signals that they do not come to in so many looks are left to the sweep.
+    """
+    queues: set[str] = set()
+    for _ in range(_LOOKS):
+        look = in_transaction(lambda: _look(name, key, now=now))
+        queues |= look.queues
+        if not look.has_held_back or look.seen.issuperset(_kept_ids(name, key, now=now)):
+            break
+    return queues
 
 
 def deliver(name: str, key: str, *, now: datetime) -> set[str]:
     """Give kept signals to the waits that are oldest; return the queues with work.
 
     Inside the caller's transaction.  What others are giving or taking at this moment is left to
-    them.
-
-    Locks:
-        No more waits than there are signals, then so many signals: one who has locked no wait
-        keeps no signal from another who has.
+    them; the caller lets :func:`match` look again after the commit.
     """
-    kept = Signal.objects.untaken().filter(name=name, key=key, expires_at__gt=now).order_by("id")
-    sent_at = list(kept.values_list("created_at", flat=True)[: settings.BATCH])
-    if not sent_at:
-        return set()
-    waits = NodeRun.objects.filter(signal_name=name, signal_key=key).filter(_lasts(min(sent_at)))
-    runs = list(_locked(waits.order_by("id"))[: len(sent_at)])
-    signals = iter(list(_locked(kept)[: len(runs)]) if runs else ())
-    queues = set()
-    sent = next(signals, None)
-    for run in runs:
-        if sent is None:
-            break
-        if run.available_at is None or sent.created_at <= run.available_at:
-            _give(sent, run, now=now)
-            queues.add(run.queue)
-            sent = next(signals, None)
-    return queues
+    return _look(name, key, now=now).queues
 
 
 def unmatched(*, now: datetime) -> set[tuple[str, str]]:
@@ -77,6 +72,58 @@ def signal_of(claim: Claim) -> Arrived | None:
         return None
     sender = found.sent_by.get_username() if found.sent_by else ""
     return Arrived(payload=found.payload, sent_at=found.created_at, sent_by=sender)
+
+
+@dataclass(slots=True)
+class _Look:
+    """What came of a look for signals and waits.
+
+    Attributes:
+        seen: The signals that were there.
+        has_held_back: Whether a wait was locked and was given nothing.
+    """
+
+    seen: set[int] = field(default_factory=set)
+    queues: set[str] = field(default_factory=set)
+    has_held_back: bool = False
+
+
+def _look(name: str, key: str, *, now: datetime) -> _Look:
+    """Deliver inside the caller's transaction.
+
+    Locks:
+        No more waits than there are signals, then so many signals: one who has locked no wait
+        keeps no signal from another who has.
+    """
+    kept = _kept(name, key, now=now)
+    sent_at = dict(kept.values_list("id", "created_at")[: settings.BATCH])
+    look = _Look(seen=set(sent_at))
+    if not sent_at:
+        return look
+    waits = NodeRun.objects.filter(_lasts(min(sent_at.values())))
+    waits = waits.filter(signal_name=name, signal_key=key).order_by("id")
+    runs = list(_locked(waits)[: len(sent_at)])
+    signals = deque(_locked(kept)[: len(runs)] if runs else ())
+    for run in runs:
+        if signals and _is_in_time(signals[0], run):
+            _give(signals.popleft(), run, now=now)
+            look.queues.add(run.queue)
+        else:
+            look.has_held_back = True
+    return look
+
+
+def _kept(name: str, key: str, *, now: datetime) -> SignalQuerySet:
+    kept = Signal.objects.untaken().filter(name=name, key=key, expires_at__gt=now)
+    return kept.order_by("id")
+
+
+def _kept_ids(name: str, key: str, *, now: datetime) -> set[int]:
+    return set(_kept(name, key, now=now).values_list("id", flat=True)[: settings.BATCH])
+
+
+def _is_in_time(sent: Signal, run: NodeRun) -> bool:
+    return run.available_at is None or sent.created_at <= run.available_at
 
 
 def _lasts(sent_at: Any) -> Q:

@@ -86,7 +86,7 @@ class ApprovalNode(Node):
     def execute(self, ctx: Context) -> Result | Failure | Wait:
         found = ctx.approval
         if found is None:
-            return _ask(ctx, ctx.config, is_escalated=False)
+            return _ask(ctx, ctx.config)
         if found.status in ("approved", "rejected"):
             return _answer(ctx, found, is_approved=found.status == "approved")
         until = _until(ctx)
@@ -94,7 +94,7 @@ class ApprovalNode(Node):
             # Plain, so that the question stays with whom it has been reassigned to.
             return Wait(until=until, checkpoint=ctx.checkpoint)
         if "escalation" in ctx.config and not ctx.checkpoint["isEscalated"]:
-            return _ask(ctx, ctx.config["escalation"], is_escalated=True)
+            return _ask(ctx, ctx.config["escalation"], found)
         match ctx.config.get("onDeadline", "fail"):
             case "approve":
                 return _answer(ctx, found, is_approved=True)
@@ -104,21 +104,26 @@ class ApprovalNode(Node):
         return Result.failure(message, type="ApprovalExpired")
 
 
-def _ask(ctx: Context, asked: Mapping[str, Any], *, is_escalated: bool) -> AskApproval:
-    config = ctx.config
+def _ask(ctx: Context, asked: Mapping[str, Any], before: Decided | None = None) -> AskApproval:
+    """Ask people; with ``before``, what has been decided until now, as an escalation."""
+    config, users, groups = ctx.config, _names(asked, "users"), _names(asked, "groups")
+    permission, quorum = _text(asked.get("permission", "")), config.get("quorum", 1)
+    missing = quorum - (len(before.decisions) if before else 0)
+    if faults := list(people_faults(users, groups, permission, quorum=missing)):
+        raise Permanent("; ".join(faults))
     until = end_of(asked.get("deadline"), "deadline", now=ctx.now)
     return AskApproval(
         until=until,
-        checkpoint={"until": until and until.isoformat(), "isEscalated": is_escalated},
+        checkpoint={"until": until and until.isoformat(), "isEscalated": before is not None},
         title=_text(config["title"]),
         description=_text(config.get("description", "")),
         form=config.get("form"),
-        users=_names(asked, "users"),
-        groups=_names(asked, "groups"),
-        permission=_text(asked.get("permission", "")),
-        quorum=config.get("quorum", 1),
+        users=users,
+        groups=groups,
+        permission=permission,
+        quorum=quorum,
         allows_starter=config.get("allowsStarter", False),
-        escalation=None if is_escalated else _next_people(config),
+        escalation=_next_people(config) if before is None else None,
     )
 
 

@@ -1,9 +1,9 @@
 """``wait``: wait for a signal, without holding a worker, and hand its payload on.
 
 The signal is one that is sent to this execution, or, with ``key``, one of that key to whoever
-waits for it.  One that was sent before is taken at once.  When the ``timeout`` is over first,
-the node hands ``default`` on; without a default it fails for good.  A signal that is sent later
-than that is left to others.
+waits for it.  One that was sent before is taken at once.  At the ``deadline`` the node hands
+``default`` on; without a default it fails for good.  A signal that is sent later than that is
+left to others.
 
 A retry or a rerun waits anew: what an earlier round has taken is gone.
 """
@@ -33,7 +33,7 @@ class WaitNode(Node):
                 "type": ["string", "integer"],
                 "description": "Which of them; absent: those sent to this execution.",
             },
-            "timeout": LENGTH,
+            "deadline": LENGTH,
             "default": {"description": "Handed on if none has come in time.  Without: failure."},
         },
         "required": ["signal"],
@@ -41,10 +41,10 @@ class WaitNode(Node):
     }
 
     def check(self, config: Mapping[str, Any]) -> Iterator[str]:
-        if fault := length_fault(config.get("timeout"), "timeout", now=datetime.now(UTC)):
+        if fault := length_fault(config.get("deadline"), "deadline", now=datetime.now(UTC)):
             yield fault
-        if "default" in config and config.get("timeout") is None:
-            yield "'default' is for when the time is over: give a 'timeout', too"
+        if "default" in config and config.get("deadline") is None:
+            yield "'default' is for when the time is over: give a 'deadline', too"
 
     def execute(self, ctx: Context) -> Json | Result | WaitFor | Failure:
         arrived = ctx.signal
@@ -52,7 +52,7 @@ class WaitNode(Node):
             return arrived.payload
         # The checkpoint of an earlier round has nothing to say.
         if ctx.checkpoint is None or ctx.checkpoint["round"] != ctx.round:
-            return _wait(ctx, end_of(ctx.config.get("timeout"), "timeout", now=ctx.now))
+            return _wait(ctx, end_of(ctx.config.get("deadline"), "deadline", now=ctx.now))
         until = ctx.checkpoint["until"] and datetime.fromisoformat(ctx.checkpoint["until"])
         if until is None or until > ctx.now:
             return _wait(ctx, until)
