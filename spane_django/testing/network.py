@@ -93,8 +93,13 @@ class _Watch:
         return found
 
     def _check_address(self, sock: socket.socket, address: Any) -> None:
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        try:
             self._check(address[0], address[1])
+        except NetworkBlocked:
+            sock.close()  # who made it closes it for an OSError only
+            raise
 
     def _check(self, host: str, port: Any) -> None:
         place = (host.lower(), int(port) if str(port).isdigit() else port)
