@@ -52,12 +52,13 @@ def deal(gates: Sequence[str], room: int, free: Mapping[str, int | None]) -> lis
     turns = [turn for turn, gate in enumerate(gates) if left[gate]]
     while room and turns:
         sharing = Counter(gates[turn] for turn in turns)
+        enough = min(left[gate] // lanes for gate, lanes in sharing.items())
+        each = max(1, min(enough, room // len(turns)))
         for turn in turns:
-            gate = gates[turn]
-            fair = min(room // len(turns), left[gate] // sharing[gate]) or min(1, left[gate], room)
-            shares[turn] += fair
-            left[gate] -= fair
-            room -= fair
+            most = min(each, left[gates[turn]], room)
+            shares[turn] += most
+            left[gates[turn]] -= most
+            room -= most
         turns = [turn for turn in turns if left[gates[turn]]]
     return shares
 
