@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from .core.outcome import AskApproval, Delay, Permanent, Result, RetryAfter, WaitFor
     from .core.retry import Backoff, Retry
     from .core.schema import Fault
+    from .core.starting import DuplicateRule, MaxExecutions, OnDuplicate, Overflow
+    from .engine.admission import NoRoom
+    from .engine.duplicates import DuplicateExecution
     from .nodes import Context, Node, node, register_function
 
 __version__ = "0.1.0"
@@ -53,10 +56,16 @@ __all__ = [
     "Backoff",
     "Context",
     "Delay",
+    "DuplicateExecution",
+    "DuplicateRule",
     "Fault",
     "InvalidDefinition",
     "InvalidInput",
+    "MaxExecutions",
+    "NoRoom",
     "Node",
+    "OnDuplicate",
+    "Overflow",
     "Permanent",
     "Result",
     "Retry",
@@ -100,10 +109,16 @@ _MODULES = {
     "Backoff": "core.retry",
     "Context": "nodes",
     "Delay": "core.outcome",
+    "DuplicateExecution": "engine.duplicates",
+    "DuplicateRule": "core.starting",
     "Fault": "core.schema",
     "InvalidDefinition": "core.errors",
     "InvalidInput": "core.errors",
+    "MaxExecutions": "core.starting",
+    "NoRoom": "engine.admission",
     "Node": "nodes",
+    "OnDuplicate": "core.starting",
+    "Overflow": "core.starting",
     "Permanent": "core.outcome",
     "Result": "core.outcome",
     "Retry": "core.retry",

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from ..clock import now as current_time
 from ..core.json import Json
 from ..core.schema import Fault, Schema
+from ..core.starting import KEY_LENGTH, OnDuplicate
 from ..engine.drafts import archive_workflow
 from ..engine.publish import publish, validate
 from ..engine.start import StartOptions, UnknownWorkflow, start
@@ -25,12 +26,17 @@ from .wire import body_of, header_of
 # Ten years: longer is a mistake, and far from where instants end.
 _LONGEST_DELAY_MS = 315_360_000_000
 
+_KEY: Schema = {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH}
 EXECUTE: Schema = {
     "type": "object",
     "properties": {
         "initialData": {},
         "priority": {"type": "integer", "minimum": 1, "maximum": 10},
         "delay": {"type": "number", "minimum": 0, "maximum": _LONGEST_DELAY_MS},
+        "key": _KEY,
+        "onDuplicate": {"enum": [action.value for action in OnDuplicate]},
+        "duplicateKey": _KEY,
+        "debounce": {"type": "number", "exclusiveMinimum": 0, "maximum": _LONGEST_DELAY_MS},
     },
     "additionalProperties": False,
 }
@@ -81,7 +87,7 @@ class ValidateView(EngineView):
 
 
 class ExecuteView(EngineView):
-    """Starts an execution of the current version."""
+    """Starts an execution of the current version: 202, or 200 with one like it that is there."""
 
     permissions = {"POST": "spane_django.run_workflow"}
 
@@ -90,13 +96,14 @@ class ExecuteView(EngineView):
         body = body_of(request, EXECUTE)
         options = _options(request, body, now=now)
         execution = start(workflow_id, body.get("initialData"), now=now, options=options)
-        return accepted(execution.pk)
+        was_there = execution.created_at < now and options.idempotency_key is None
+        return accepted(execution.pk, status=200 if was_there else 202)
 
 
-def accepted(execution_id: Any) -> Response:
+def accepted(execution_id: Any, *, status: int = 202) -> Response:
     """Return the answer to a start: where the execution will be found."""
     location = reverse("spane_django:execution", args=[execution_id])
-    return Response({"executionId": execution_id}, status=202, headers={"Location": location})
+    return Response({"executionId": execution_id}, status=status, headers={"Location": location})
 
 
 def id_faults(raw: Json, workflow_id: str) -> list[Fault]:
@@ -108,11 +115,15 @@ def id_faults(raw: Json, workflow_id: str) -> list[Fault]:
 
 
 def _options(request: Request, body: dict[str, Json], *, now: datetime) -> StartOptions:
-    delay, priority = body.get("delay"), body.get("priority")
+    delay, priority, debounce = body.get("delay"), body.get("priority"), body.get("debounce")
     return StartOptions(
         priority=None if priority is None else int(priority),
         start_at=now + timedelta(milliseconds=delay) if delay else None,
-        idempotency_key=header_of(request, "Idempotency-Key", longest=200),
+        idempotency_key=header_of(request, "Idempotency-Key", longest=KEY_LENGTH),
+        key=body.get("key"),
+        on_duplicate=body.get("onDuplicate"),
+        duplicate_key=body.get("duplicateKey"),
+        debounce=timedelta(milliseconds=debounce) if debounce else None,
         by=user_of(request),
     )
 

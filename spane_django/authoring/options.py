@@ -15,6 +15,7 @@ from typing import Any, Literal, TypedDict
 from ..core.json import Json
 from ..core.plan import JoinRule
 from ..core.retry import Retry
+from ..core.starting import DuplicateRule, MaxExecutions, OnDuplicate
 
 
 class NodeOptions(TypedDict, total=False):
@@ -54,6 +55,12 @@ class WorkflowOptions(TypedDict, total=False):
         fail_fast: Whether a node that fails for good keeps independent branches from going on.
         timeout: Seconds or a timedelta that an execution may take from its start.
         input_schema: A JSON Schema that inputs must fit.
+        key: An expression over the input that says whose an execution is, such as a tenant.
+        max_executions: So many run at once, the others wait as ``pending``; a `MaxExecutions`
+            says more.
+        on_duplicate: What becomes of a start while one with the same input has not ended:
+            ``allow`` (default), ``reject``, ``return`` or ``replace``; a `DuplicateRule` says
+            more.
         save_data: ``all`` (default) keeps inputs and outputs as long as their execution,
             ``failed`` only those of executions that did not complete, ``none`` no longer than
             it takes to read them.
@@ -68,6 +75,9 @@ class WorkflowOptions(TypedDict, total=False):
     fail_fast: bool | None
     timeout: float | timedelta | None
     input_schema: Mapping[str, Any] | bool | None
+    key: str | None
+    max_executions: int | MaxExecutions | None
+    on_duplicate: OnDuplicate | str | DuplicateRule | None
     save_data: Literal["all", "failed", "none"] | None
     keep_days: Mapping[Literal["completed", "failed", "cancelled"], float | None] | None
 
@@ -131,6 +141,23 @@ def _retry_policy(retry: Retry) -> Json:
     }
 
 
+def _max_executions(given: int | MaxExecutions) -> Json:
+    if isinstance(given, int):
+        return given
+    return {"max": given.most, "perKey": given.is_per_key, "overflow": str(given.overflow)}
+
+
+def _on_duplicate(given: str | DuplicateRule) -> Json:
+    if isinstance(given, str):
+        return {"action": str(given)}
+    fields: dict[str, Json] = {"action": str(given.action)}
+    if given.key is not None:
+        fields["key"] = given.key
+    if given.wait is not None:
+        fields["wait"] = _milliseconds(given.wait)
+    return fields
+
+
 _Table = Mapping[str, tuple[str, Callable[[Any], Json]]]
 
 _NODE: _Table = {
@@ -150,6 +177,9 @@ _WORKFLOW: _Table = {
     "fail_fast": ("failFast", _same),
     "timeout": ("timeout", _milliseconds),
     "input_schema": ("inputSchema", _same),
+    "key": ("key", _same),
+    "max_executions": ("maxExecutions", _max_executions),
+    "on_duplicate": ("onDuplicate", _on_duplicate),
     "save_data": ("saveData", _same),
     "keep_days": ("keepDays", dict),
 }

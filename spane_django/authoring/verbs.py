@@ -15,6 +15,7 @@ from uuid import UUID
 from ..clock import now
 from ..core.errors import SpaneError
 from ..core.json import Json
+from ..core.starting import OnDuplicate
 from ..core.statuses import ExecutionStatus
 from ..engine import control
 from ..engine import publish as publishing
@@ -39,6 +40,10 @@ class StartKeywords(TypedDict, total=False):
     start_at: datetime | None
     timeout: timedelta | None
     idempotency_key: str | None
+    key: str | None
+    on_duplicate: OnDuplicate | str | None
+    duplicate_key: str | None
+    debounce: timedelta | None
     by: AbstractBaseUser | None
 
 
@@ -64,12 +69,18 @@ def start(workflow: str, data: Json = None, **options: Unpack[StartKeywords]) ->
         workflow: The workflow's id.
         data: The input, which the nodes without parents receive.
 
+    Returns:
+        The new execution, or one like it that has not ended, if the options or the workflow say
+        so of duplicates.
+
     Raises:
         UnknownWorkflow: it has not been published; ``manage.py spane_publish`` publishes the
             workflows of the installed apps.
         DisabledWorkflow: it starts no new executions.
         InvalidInput: the input or an option is refused; every fault is listed.
         IdempotencyConflict: the key belongs to another input.
+        NoRoom: so many run already, and the workflow refuses to start more.
+        DuplicateExecution: one like it has not ended, and it is to be rejected.
     """
     return starting.start(workflow, data, now=now(), options=starting.StartOptions(**options))
 

@@ -137,7 +137,7 @@ def _row(
     now: datetime,
 ) -> NewExecution:
     timeout = version.definition.timeout
-    slot, limit = _slot(claim, wait, version)
+    slot, limit = _slot(claim, wait, version, parent.key)
     # A slot of the workflow is shared with others: who may start is decided by who fills it.
     is_running = is_started and (wait.parallelism is not None or not slot)
     return NewExecution(
@@ -163,10 +163,12 @@ def _row(
     )
 
 
-def _slot(claim: Claim, wait: StartChildren, version: PreparedVersion) -> tuple[str, int | None]:
+def _slot(
+    claim: Claim, wait: StartChildren, version: PreparedVersion, key: str
+) -> tuple[str, int | None]:
     if wait.parallelism is not None:
         return f"run:{claim.id}:{claim.round}", wait.parallelism
-    return version.slot_for("")
+    return version.slot_for(key)
 
 
 def _text(child: Child, version: PreparedVersion, *, now: datetime) -> str:

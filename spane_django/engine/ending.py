@@ -68,7 +68,9 @@ def conclude(rows: Sequence[ExecutionRow], *, now: datetime) -> Todo:
             todo.ended.add(row.id)
             if row.parent_run_id is not None:
                 todo.broken.add(row.parent_run_id)
-    todo.queues |= start_sequels(rows, now=now)
+    queues, slots = start_sequels(rows, now=now)
+    todo.queues |= queues
+    todo.slots |= slots
     mark_ended(rows, now=now)
     notify_ended(rows)
     return todo

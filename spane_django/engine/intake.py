@@ -96,7 +96,9 @@ def sameness_for(version: PreparedVersion, options: StartOptions) -> Sameness:
         action = OnDuplicate(options.on_duplicate)
     elif options.debounce is not None:
         action = OnDuplicate.DEBOUNCE
-    wait = options.debounce or (rule.wait if rule else None)
+    wait = options.debounce
+    if wait is None and rule is not None:
+        wait = rule.wait
     return Sameness(action, rule, options.duplicate_key, wait)
 
 

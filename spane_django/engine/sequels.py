@@ -46,74 +46,87 @@ def require_not_undone(execution: Execution) -> None:
         )
 
 
-def start_sequels(rows: Sequence[ExecutionRow], *, now: datetime) -> set[str]:
-    """Start what follows executions that end; return the queues with work."""
+def start_sequels(rows: Sequence[ExecutionRow], *, now: datetime) -> tuple[set[str], set[str]]:
+    """Start what follows executions that end.
+
+    Returns:
+        The queues with work, and the slots in which a sequel waits for a place.
+    """
     queues: set[str] = set()
+    slots: set[str] = set()
     for row in rows:
         version = prepared(row.version_id)
         if version.has_sequels:
             execution = Execution.objects.get(pk=row.id)
-            queues |= _start_ending(row, execution, version, now=now)
-            queues |= _start_error_handler(row, execution, version, now=now)
-    return queues
+            for sequel in (
+                *_ending(row, execution, version, now=now),
+                *_error_handler(row, execution, version, now=now),
+            ):
+                queues |= insert(prepared(sequel.version_id), [sequel], now=now)
+                slots |= {sequel.slot} - {""}
+    return queues, slots
 
 
-def _start_error_handler(
+def _error_handler(
     row: ExecutionRow, execution: Execution, version: PreparedVersion, *, now: datetime
-) -> set[str]:
+) -> Iterator[NewExecution]:
     handler = version.definition.error_handler
     is_one = execution.relation == _Relation.ERROR_HANDLER
     if handler is None or is_one or row.status is not ExecutionStatus.FAILED:
-        return set()
+        return
     try:
         found = current_version(handler)
     except SpaneError as error:
         _tell(execution, f"the error handler was not started: {error}", now=now)
-        return set()
+        return
     data = {**_account(row, execution, version), "errors": list(_errors(execution))}
-    return _start(row, found, _Relation.ERROR_HANDLER, data, now=now)
+    yield _sequel(row, found, _Relation.ERROR_HANDLER, data, now=now)
 
 
-def _start_ending(
+def _ending(
     row: ExecutionRow, execution: Execution, version: PreparedVersion, *, now: datetime
-) -> set[str]:
+) -> Iterator[NewExecution]:
     if not version.definition.has_ending:
-        return set()
+        return
     has_failed = row.status is ExecutionStatus.FAILED
     steps = list(_undo_steps(execution, version)) if has_failed else []
     if not steps and "finally" not in version.definition.raw:
-        return set()
+        return
     relation = _Relation.COMPENSATION if steps else _Relation.ENDING
     data = {**_account(row, execution, version), "steps": composed(steps)}
-    return _start(row, part_of(version.id, END), relation, data, now=now)
+    yield _sequel(row, part_of(version.id, END), relation, data, now=now)
 
 
-def _start(
+def _sequel(
     row: ExecutionRow,
     version: PreparedVersion,
     relation: _Relation,
     data: dict[str, Json],
     *,
     now: datetime,
-) -> set[str]:
+) -> NewExecution:
     timeout = version.definition.timeout
-    sequel = NewExecution(
+    # Who holds the lock of an execution may not take that of a workflow, so that another one
+    # decides whether there is a place.
+    slot, slot_limit = version.slot_for(row.key)
+    return NewExecution(
         id=uuid7(),
         workflow_id=version.workflow_id,
         version_id=version.id,
-        status=ExecutionStatus.RUNNING,
+        status=ExecutionStatus.PENDING if slot else ExecutionStatus.RUNNING,
         input=encode(composed(data)),
         priority=row.priority,
-        active_nodes=len(version.graph.roots),
+        active_nodes=0 if slot else len(version.graph.roots),
         created_at=now,
         deadline_at=now + timeout if timeout else None,
+        slot=slot,
+        slot_limit=slot_limit,
         parent_id=row.id,
         relation=relation,
         depth=row.depth,
         follows_parent=False,
         key=row.key,
     )
-    return insert(version, [sequel], now=now)
 
 
 def _account(row: ExecutionRow, execution: Execution, version: PreparedVersion) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from spane_django.models import Execution, Workflow
 
-from .conftest import Api, definition, work_off
+from .conftest import Api, assert_refused, definition, work_off
 
 EXECUTE = "/api/workflows/flow/execute"
 
@@ -112,3 +112,63 @@ def test_a_workflow_that_was_never_registered_cannot_be_started(api: Api) -> Non
     answer = api.post("/api/workflows/nobody/execute", {})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_workflow")
+
+
+def test_a_duplicate_is_answered_with_the_execution_that_is_there(api: Api) -> None:
+    first = api.post(EXECUTE, {"initialData": 1, "onDuplicate": "return"})
+    again = api.post(EXECUTE, {"initialData": 1, "onDuplicate": "return"})
+    other = api.post(EXECUTE, {"initialData": 2, "onDuplicate": "return"})
+
+    assert [answer.status_code for answer in (first, again, other)] == [202, 200, 202]
+    assert first.json() == again.json() != other.json()
+    assert again.headers["Location"] == first.headers["Location"]
+
+
+def test_a_duplicate_that_is_rejected_is_a_conflict_that_names_the_first(api: Api) -> None:
+    body = {"duplicateKey": "report", "onDuplicate": "reject"}
+    first = api.post(EXECUTE, body)
+
+    other = api.post(EXECUTE, body | {"initialData": 2})
+
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "duplicate_execution")
+    assert first.json()["executionId"] in other.json()["error"]["message"]
+
+
+def test_a_debounced_start_takes_the_last_input(api: Api) -> None:
+    body = {"duplicateKey": "report", "debounce": 60_000, "key": "ada"}
+    first = api.post(EXECUTE, body | {"initialData": 1})
+    again = api.post(EXECUTE, body | {"initialData": 2})
+
+    execution = Execution.objects.get()
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert (execution.input, execution.status, execution.key) == (2, "pending", "ada")
+    assert execution.start_at >= execution.created_at + timedelta(minutes=1)
+
+
+def test_what_finds_no_room_is_refused_with_who_holds_the_places(api: Api) -> None:
+    limit = {"maxExecutions": {"max": 1, "overflow": "reject"}}
+    api.post("/api/workflows", definition("a") | limit)
+    first = api.post(EXECUTE, {})
+
+    answer = api.post(EXECUTE, {})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "no_room")
+    assert first.json()["executionId"] in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"onDuplicate": "later"},
+        {"onDuplicate": "debounce"},
+        {"onDuplicate": "return", "debounce": 5},
+        {"debounce": 0},
+        {"duplicateKey": ""},
+        {"duplicateKey": "x" * 201},
+        {"key": 7},
+        {"key": "a\x00b"},
+    ],
+)
+def test_an_option_of_a_start_that_makes_no_sense_is_refused(api: Api, body: object) -> None:
+    assert_refused(api.post(EXECUTE, body))
+    assert not Execution.objects.exists()

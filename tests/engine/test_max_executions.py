@@ -20,7 +20,7 @@ from spane_django.engine.start import NoRoom, StartOptions, start, start_many
 from spane_django.engine.sweep import expire, next_due, sweep
 from spane_django.models import AuditEntry, Execution
 from tests.engine.helpers import Machine, after, execution, status
-from tests.engine.threads import elsewhere, in_threads
+from tests.engine.threads import elsewhere, in_threads, somebody_waits_for_me, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -332,6 +332,52 @@ def test_who_waits_is_told_for_whom_and_where_in_line(machine: Machine):
     assert said.endswith("it is number 2 in line.")
 
 
+def test_a_sub_workflow_needs_a_place_of_its_own_workflow(machine: Machine):
+    limited(machine)
+    first = machine.start()
+    machine.publish(
+        {"s": []}, id="parent", types={"s": "sub-workflow"},
+        nodes={"s": {"config": {"workflowId": "w"}}},
+    )  # fmt: skip
+    parent = machine.start(workflow="parent")
+    (one,) = (claim for claim in machine.claim() if claim.node_id == "s")
+    machine.settle(machine.run([one]))
+    child = Execution.objects.get(parent_id=parent)
+    assert child.status == "pending"
+
+    cancel(first, now=machine.now)
+
+    assert status(child.pk) == "running"
+    machine.drain()
+    assert status(parent) == "completed"
+
+
+def test_an_error_handler_needs_a_place_too(machine: Machine):
+    limited(machine)
+    first = machine.start()
+    machine.publish({"b": []}, id="fails", onError={"workflowId": "w"})
+    failed = machine.start(workflow="fails")
+    (one,) = (claim for claim in machine.claim() if claim.node_id == "b")
+
+    machine.settle([machine.finish(one, Failure(message="no", is_retryable=False))])
+
+    handler = Execution.objects.get(parent_id=failed)
+    assert handler.status == "pending"
+    cancel(first, now=machine.now)
+    assert status(handler.pk) == "running"
+
+
+def test_an_error_handler_that_finds_a_place_starts_at_once(machine: Machine):
+    limited(machine)
+    machine.publish({"b": []}, id="fails", onError={"workflowId": "w"})
+    failed = machine.start(workflow="fails")
+    one = machine.claim_one()
+
+    machine.settle([machine.finish(one, Failure(message="no", is_retryable=False))])
+
+    assert Execution.objects.get(parent_id=failed).status == "running"
+
+
 @pytest.mark.postgresql
 def test_a_start_waits_for_another_start_of_the_workflow_and_sees_it(machine: Machine):
     if connection.vendor != "postgresql":
@@ -342,10 +388,10 @@ def test_a_start_waits_for_another_start_of_the_workflow_and_sees_it(machine: Ma
         with transaction.atomic():
             first = machine.start()
             other = do(lambda: machine.start())
-            assert not other.done()
+            until(somebody_waits_for_me)
         second = other.result(timeout=10)
 
-    assert sorted(all_statuses([first, second])) == ["pending", "running"]
+    assert all_statuses([first, second]) == ["running", "pending"]
 
 
 @pytest.mark.postgresql

@@ -56,6 +56,35 @@ def test_the_same_key_starts_once(line: str) -> None:
     assert Execution.objects.count() == 1
 
 
+def test_while_one_like_it_runs_it_is_given_back_or_the_start_is_refused(line: str) -> None:
+    first = ask("spane_start", line, "--duplicate-key", "report", "--share-key", "ada").out
+
+    again = ask("spane_start", line, "--duplicate-key", "report", "--on-duplicate", "return")
+    refused = ask("spane_start", line, "--duplicate-key", "report", "--on-duplicate", "reject")
+
+    assert again.out == first
+    assert refused.code == 1
+    assert first.strip() in refused.err
+    assert Execution.objects.get().key == "ada"
+
+
+def test_a_debounced_start_waits_for_the_next_one(line: str) -> None:
+    for number in (1, 2):
+        ask(
+            "spane_start", line, "--duplicate-key", "k", "--debounce", "90s", "--input", number
+        )  # fmt: skip
+
+    execution = Execution.objects.get()
+    assert (execution.status, execution.input) == ("pending", 2)
+
+
+def test_nobody_waits_for_less_than_a_start_is_debounced(line: str) -> None:
+    answer = ask("spane_start", line, "--debounce", "90s", "--wait", 30)
+
+    assert answer.code != 0
+    assert not Execution.objects.exists()
+
+
 def test_waiting_shows_the_output_of_what_completes(line: str) -> None:
     worker = _working_thread()
     answer = ask("spane_start", line, "--input", '{"a": 1}', "--wait", 30)

@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 
 from ...authoring import wait_for
 from ...clock import now
+from ...core.starting import OnDuplicate
 from ...core.statuses import ExecutionStatus
 from ...engine.start import StartOptions, start
 from ...models import Execution
@@ -28,7 +29,8 @@ class Command(SpaneCommand):
   manage.py spane_start onboarding --input '{"email": "user@example.com"}'
   manage.py spane_start onboarding --input @order.json --wait 60
   manage.py spane_start nightly --delay 8h --priority 9
-  manage.py spane_start charge --key order-4711      a second call gives the first execution"""
+  manage.py spane_start charge --key order-4711      a second call gives the first execution
+  manage.py spane_start report --on-duplicate return while one runs, it is given back"""
     has_json = True
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,13 +50,32 @@ class Command(SpaneCommand):
             "--key", help="An idempotency key: with it, the same start happens only once."
         )
         parser.add_argument(
+            "--share-key",
+            metavar="KEY",
+            help="Whose it is, such as a tenant; else the workflow says.",
+        )
+        parser.add_argument(
+            "--on-duplicate", choices=[action.value for action in OnDuplicate],
+            help="What to do while one like it has not ended; else the workflow says.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--duplicate-key", metavar="KEY", help="What makes it one like others; else its input."
+        )
+        parser.add_argument(
+            "--debounce", type=duration, metavar="DURATION",
+            help="Start once nothing like it has come for so long, with the last input.",
+        )  # fmt: skip
+        parser.add_argument(
             "--wait", type=float, metavar="SECONDS", help="Wait at most so long for the end."
         )
 
     def ask(self, **options: Any) -> int | None:
         wait, delay = options["wait"], options["delay"] or timedelta()
-        if wait is not None and wait <= delay.total_seconds():
-            raise WrongUse("--wait must be longer than --delay, or nothing will have happened.")
+        latest = max(delay, options["debounce"] or delay)
+        if wait is not None and wait <= latest.total_seconds():
+            raise WrongUse(
+                "--wait must be longer than --delay and --debounce, or nothing will have happened."
+            )
         at = now()
         execution = start(
             options["workflow"],
@@ -65,6 +86,10 @@ class Command(SpaneCommand):
                 start_at=at + delay if delay else None,
                 timeout=options["timeout"],
                 idempotency_key=options["key"],
+                key=options["share_key"],
+                on_duplicate=options["on_duplicate"],
+                duplicate_key=options["duplicate_key"],
+                debounce=options["debounce"],
             ),
         )
         if wait is None:
