@@ -187,8 +187,9 @@ def touched(
     """Return every node whose stored arrivals ``advance`` may need, called with the same.
 
     These are the children of what ended and, where a child may be skipped or blocked, all that
-    lies behind it.  A node that has one parent and is not among the ``joins`` has nothing stored:
-    it is undecided until its parent ends, unless that has run before.
+    lies behind it: an operator may have run that before its turn came.  A child that has one
+    parent and is not among the ``joins`` has nothing stored: it is undecided until its parent
+    ends, unless that has run before.
     """
     nodes: set[str] = set()
     known: set[str] = set()
@@ -199,7 +200,7 @@ def touched(
             # The last live edge may leave an n_of_m short of its n.
             is_counted = joins.get(child, ALL).rule is JoinRule.N_OF_M
             if is_halted or is_counted or not is_live:
-                nodes |= graph.descendants(child)
+                known |= graph.descendants(child)
     return known | {node for node in nodes if len(graph.parents[node]) > 1 or node in joins}
 
 

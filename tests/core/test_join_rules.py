@@ -111,16 +111,16 @@ def test_a_live_edge_touches_the_children_with_several_parents_only():
     assert touched(DIAMOND, [Ended("a", COMPLETED)], {}) == {"j"}
 
 
-def test_a_dead_edge_touches_every_join_behind_it():
-    assert touched(DIAMOND, [Ended("r", COMPLETED, frozenset())], {}) == {"j"}
+def test_a_dead_edge_touches_all_that_lies_behind_it():
+    assert touched(DIAMOND, [Ended("r", COMPLETED, frozenset())], {}) == {"j", "k"}
 
 
 def test_a_second_end_touches_even_a_child_without_other_parents():
     assert touched(DIAMOND, [Ended("r", COMPLETED, has_run_before=True)], {}) == {"a", "b"}
 
 
-def test_a_halt_touches_every_join_behind_what_it_blocks():
-    assert touched(DIAMOND, [Ended("r", COMPLETED)], {}, is_halted=True) == {"j"}
+def test_a_halt_touches_all_that_lies_behind_what_it_blocks():
+    assert touched(DIAMOND, [Ended("r", COMPLETED)], {}, is_halted=True) == {"j", "k"}
 
 
 def test_reopening_counts_anew_what_had_seen_a_failure_that_is_being_retried():

@@ -331,6 +331,23 @@ def test_what_has_run_below_a_node_completed_by_hand_does_not_run_twice(machine:
     assert (status(key), counts(key), ran) == ("completed", (0, 0), ["k"])
 
 
+def test_what_has_run_below_what_never_ran_stays_when_that_is_blocked_again(
+    machine: Machine, does
+):
+    does["r"] = does["k"] = fail
+    key = machine.begin({"r": ["j"], "j": ["k"]}, nodes={"r": ONCE, "k": ONCE})
+    machine.drain()
+    rerun(key, "k", now=machine.now)
+    machine.drain()
+    assert (statuses(key)["k"], counts(key)) == ("failed", (0, 2))
+
+    rerun(key, "r", now=machine.now)
+    machine.drain()
+
+    assert statuses(key) == {"r": "failed", "j": "cancelled", "k": "failed"}
+    assert counts(key) == (0, 2)
+
+
 def test_what_was_completed_by_hand_before_it_ran_may_run_again(machine: Machine):
     key = machine.begin(CHAIN)
     complete(key, "a", 1, now=machine.now)
