@@ -75,25 +75,26 @@ class Worker:
         return [node_id for _, node_id in self.ran[before:]]
 
     def _round(self, now: datetime) -> bool:
-        """Do what nobody was woken for, then drain every queue; say whether nodes ran."""
+        """Do what nobody was woken for, then drain every queue; say whether that was anything."""
         before = len(self.ran)
-        self._call_back()
         sweep(now=now)
         for queue in sorted(due_queues(now=now)):
             self._drain(queue, now)
-        return len(self.ran) > before
+        return self._call_back() or len(self.ran) > before
 
-    def _call_back(self) -> None:
-        """Call what this package wanted to be called after commits that a test never makes."""
-        if not connection().in_atomic_block:
-            return
-        # They are left where they are: whoever captures callbacks counts them.
+    def _call_back(self) -> bool:
+        """Call what this package wanted to be called after commits that a test never makes.
+
+        The callbacks are left where they are: whoever captures them counts them.
+        """
+        called = len(self._called)
         for entry in list(connection().run_on_commit):
             function = entry[1]
             is_ours = str(function.__module__).startswith(__name__.partition(".")[0])
             if is_ours and id(entry) not in self._called:
                 self._called[id(entry)] = entry
                 function()
+        return len(self._called) > called
 
     def _drain(self, queue: str, now: datetime) -> None:
         want = Want(worker_id=self._id, queue=queue, room=1)
