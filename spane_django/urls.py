@@ -13,7 +13,7 @@ from typing import Any
 from django.db.transaction import non_atomic_requests
 from django.urls import URLPattern, path
 
-from .api import dead_letters, executions, moves, status, versions, workflows
+from .api import approvals, dead_letters, executions, moves, signals, status, versions, workflows
 
 app_name = "spane_django"
 
@@ -25,6 +25,7 @@ def _health(route: str, view: Callable[..., Any], name: str) -> URLPattern:
 _WORKFLOW = "api/workflows/<str:workflow_id>"
 _VERSION = f"{_WORKFLOW}/versions/<str:number>"
 _EXECUTION = "api/executions/<str:execution_id>"
+_APPROVAL = "api/approvals/<str:approval_id>"
 _LETTER = "api/dlq/<str:letter_id>"
 
 urlpatterns = [
@@ -48,6 +49,16 @@ urlpatterns = [
     path(f"{_EXECUTION}/cancel", executions.CancelView.as_view(), name="cancel"),
     path(f"{_EXECUTION}/retry", executions.RetryView.as_view(), name="retry"),
     path(f"{_EXECUTION}/replay", executions.ReplayView.as_view(), name="replay"),
+    path(
+        f"{_EXECUTION}/signal/<str:signal_name>",
+        signals.ExecutionSignalView.as_view(),
+        name="execution-signal",
+    ),
+    path("api/signals", signals.SignalsView.as_view(), name="signals"),
+    path("api/approvals", approvals.ApprovalsView.as_view(), name="approvals"),
+    path(_APPROVAL, approvals.ApprovalView.as_view(), name="approval"),
+    path(f"{_APPROVAL}/approve", approvals.ApproveView.as_view(), name="approve"),
+    path(f"{_APPROVAL}/reject", approvals.RejectView.as_view(), name="reject"),
     path("api/dlq", dead_letters.DeadLettersView.as_view(), name="dead-letters"),
     path(f"{_LETTER}/retry", dead_letters.RetryLetterView.as_view(), name="retry-letter"),
     path(f"{_LETTER}/discard", dead_letters.DiscardLetterView.as_view(), name="discard-letter"),

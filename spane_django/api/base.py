@@ -18,6 +18,9 @@ from .auth import AUTHENTICATION, MayCall
 from .errors import respond
 from .wire import OnlyJson, StrictParser, StrictRenderer
 
+# Eighteen digits fit every primary key; more are nobody's.
+_LONGEST_KEY = 18
+
 
 class EngineView(APIView):
     """A view of the API.
@@ -63,3 +66,9 @@ def execution_key(given: str) -> UUID:
         return UUID(given)
     except ValueError:
         raise UnknownExecution(f"there is no execution '{given[:100]}'") from None
+
+
+def row_key(given: str) -> int | None:
+    """Return the number of a row as it stands in a URL; None: no row has such a number."""
+    is_number = given.isascii() and given.isdigit() and len(given) <= _LONGEST_KEY
+    return int(given) if is_number else None

@@ -14,13 +14,10 @@ from ..clock import now as current_time
 from ..engine.retry import UnknownDeadLetter, discard_dead_letter, retry_dead_letter
 from ..models import DeadLetter
 from .auth import may_see_payloads, user_of
-from .base import EngineView
+from .base import EngineView, row_key
 from .executions import NOTHING
 from .present import present_dead_letter
 from .wire import body_of
-
-# Eighteen digits fit every primary key; more are nobody's.
-_LONGEST_KEY = 18
 
 
 class NewestFirst(CursorPagination):
@@ -81,6 +78,7 @@ class DiscardLetterView(LetterView):
 
 
 def _letter_key(given: str) -> int:
-    if not (given.isascii() and given.isdigit() and len(given) <= _LONGEST_KEY):
+    key = row_key(given)
+    if key is None:
         raise UnknownDeadLetter(f"there is no dead letter '{given[:100]}'")
-    return int(given)
+    return key

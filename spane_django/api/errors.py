@@ -20,9 +20,11 @@ from rest_framework.views import set_rollback
 from ..core.errors import Faulty, InvalidDefinition, InvalidInput, SpaneError
 from ..core.schema import Fault
 from ..core.statuses import IllegalTransition
+from ..engine.approvals import AlreadyDecided, InvalidDecision, NotAllowed, UnknownApproval
 from ..engine.clear import ClearedData
 from ..engine.control import UnknownExecution
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
+from ..engine.signals import EndedExecution
 from ..engine.start import (
     DisabledWorkflow,
     DuplicateExecution,
@@ -37,6 +39,7 @@ from .wire import PayloadTooLarge
 # The first that fits counts.
 _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (InvalidDefinition, 422, "invalid_definition"),
+    (InvalidDecision, 422, "invalid_decision"),
     (InvalidInput, 400, "invalid_input"),
     (NothingToRetry, 409, "nothing_to_retry"),
     (UnknownWorkflow, 404, "unknown_workflow"),
@@ -44,6 +47,10 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnknownExecution, 404, "unknown_execution"),
     (UnknownDeadLetter, 404, "unknown_dead_letter"),
     (UnknownNodeRun, 404, "unknown_node_run"),
+    (UnknownApproval, 404, "unknown_approval"),
+    (NotAllowed, 403, "not_allowed"),
+    (AlreadyDecided, 409, "already_decided"),
+    (EndedExecution, 409, "ended_execution"),
     (IllegalTransition, 409, "illegal_transition"),
     (ResolvedDeadLetter, 409, "resolved_dead_letter"),
     (IdempotencyConflict, 409, "idempotency_conflict"),

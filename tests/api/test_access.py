@@ -21,7 +21,10 @@ from .conftest import EVERYTHING, Api, MakeApi, MakeUser, definition, run_flow
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 OPEN = {"health", "live", "ready"}
-IDS = {"workflow_id": "flow", "execution_id": str(uuid4()), "letter_id": "1", "number": "1"}
+IDS = {
+    "workflow_id": "flow", "execution_id": str(uuid4()), "letter_id": "1", "number": "1",
+    "approval_id": "1", "signal_name": "paid",
+}  # fmt: skip
 
 ROUTES = [pattern for pattern in urlpatterns if pattern.name not in OPEN]
 CALLS = [

@@ -1,0 +1,150 @@
+"""Approvals over HTTP: what people are asked, and what they answer.
+
+Who may read them all has the permission of the model; who may answer at all, ``decide_approval``.
+Whether they may answer this one is said by the approval itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..clock import now as current_time
+from ..core.errors import InvalidInput
+from ..core.schema import Fault, Schema
+from ..engine.approvals import UnknownApproval, decide, may_decide
+from ..models import Approval
+from ..models.waits import ApprovalQuerySet
+from .auth import may_see_payloads, user_of
+from .base import EngineView, row_key
+from .dead_letters import NewestFirst
+from .wire import body_of
+
+DECISION: Schema = {
+    "type": "object",
+    "properties": {"comment": {"type": "string", "maxLength": 4_000}, "form": {}},
+    "additionalProperties": False,
+}
+SCOPES = ("mine", "open", "all")
+
+
+class ApprovalsView(EngineView):
+    """Lists what the user may decide now (``?scope=mine``, the default), all that is open, all."""
+
+    permissions = {"GET": "spane_django.view_approval"}
+
+    def get(self, request: Request) -> Response:
+        pages = NewestFirst()
+        page = pages.paginate_queryset(_with_all(_chosen(request)), request, self)
+        items = [_shown(approval, request) for approval in page]
+        return Response({"items": items, "next": pages.get_next_link()})
+
+
+class ApprovalView(EngineView):
+    """Shows one, with what has been decided about it, and why the user may not decide."""
+
+    permissions = {"GET": "spane_django.view_approval"}
+
+    def get(self, request: Request, approval_id: str) -> Response:
+        found = _found(_approval_key(approval_id))
+        why_not = may_decide(found, user_of(request)) or None
+        return Response({**_shown(found, request), "whyNot": why_not})
+
+
+class DecideView(EngineView):
+    """Records what the user says."""
+
+    is_approved: ClassVar[bool]
+    permissions = {"POST": "spane_django.decide_approval"}
+
+    def post(self, request: Request, approval_id: str) -> Response:
+        body = body_of(request, DECISION)
+        decided = decide(
+            _approval_key(approval_id),
+            by=user_of(request),
+            is_approved=self.is_approved,
+            now=current_time(),
+            comment=body.get("comment", ""),
+            form=body.get("form"),
+        )
+        return Response(_shown(_found(decided.pk), request))
+
+
+class ApproveView(DecideView):
+    """Says yes."""
+
+    is_approved = True
+
+
+class RejectView(DecideView):
+    """Says no."""
+
+    is_approved = False
+
+
+def _chosen(request: Request) -> ApprovalQuerySet:
+    scope = request.query_params.get("scope", "mine")
+    match scope:
+        case "mine":
+            return Approval.objects.for_user(user_of(request), now=current_time())
+        case "open":
+            return Approval.objects.open()
+        case "all":
+            return Approval.objects.all()
+    message = f"use one of {', '.join(SCOPES)}"
+    raise InvalidInput([Fault("scope", "unknown_scope", message)])
+
+
+def _with_all(approvals: ApprovalQuerySet) -> ApprovalQuerySet:
+    found = approvals.select_related("execution__workflow", "node_run")
+    found = found.defer("execution__input", "node_run__output", "node_run__checkpoint")
+    return found.prefetch_related("decisions")
+
+
+def _found(key: int) -> Approval:
+    found = _with_all(Approval.objects.filter(pk=key)).first()
+    if found is None:
+        raise UnknownApproval(f"there is no approval {key}")
+    return found
+
+
+def _approval_key(given: str) -> int:
+    key = row_key(given)
+    if key is None:
+        raise UnknownApproval(f"there is no approval '{given[:100]}'")
+    return key
+
+
+def _shown(approval: Approval, request: Request) -> dict[str, Any]:
+    with_payloads = may_see_payloads(request)
+    return {
+        "id": approval.pk,
+        "executionId": approval.execution_id,
+        "workflowId": approval.execution.workflow.key,
+        "nodeId": approval.node_run.node_id,
+        "title": approval.title,
+        "description": approval.description,
+        "form": approval.form_schema,
+        "users": approval.users,
+        "groups": approval.groups,
+        "permission": approval.permission or None,
+        "quorum": approval.quorum,
+        "escalation": approval.escalation,
+        "status": approval.status,
+        "createdAt": approval.created_at,
+        "deadlineAt": approval.deadline_at,
+        "decidedAt": approval.decided_at,
+        "decisions": [
+            {
+                "user": said.username,
+                "approved": said.is_approved,
+                "comment": said.comment,
+                "form": said.form if with_payloads else None,
+                "at": said.decided_at,
+            }
+            for said in sorted(approval.decisions.all(), key=lambda said: said.pk)
+        ],
+        "payloadsHidden": not with_payloads,
+    }
