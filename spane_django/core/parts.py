@@ -12,6 +12,7 @@ executions are pinned, seen, retried and replayed like any other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from .definition import Definition
@@ -67,7 +68,7 @@ def _ending(raw: Raw, has_undo: bool) -> dict[str, Any]:
         nodes.append({"id": COMPENSATE, "type": COMPENSATE, "inputs": [], "outputs": []})
     if "finally" in raw:
         nodes.append({"join": "all_done", **raw["finally"], "id": FINALLY, "inputs": []})
-    for parent, child in zip(nodes, nodes[1:], strict=False):
+    for parent, child in pairwise(nodes):
         parent["outputs"], child["inputs"] = [child["id"]], [parent["id"]]
     nodes[-1]["outputs"] = []
     return _part(raw, f"{raw['name']} · end"[:200], nodes)

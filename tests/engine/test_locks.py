@@ -8,10 +8,10 @@ from django.db import connection, transaction
 from spane_django.core.statuses import IllegalTransition
 from spane_django.engine.claim import claim, take
 from spane_django.engine.control import cancel, pause, resume
+from spane_django.engine.promote import promote
 from spane_django.engine.retry import retry_dead_letter
 from spane_django.engine.settle import settle
 from spane_django.engine.sql import statements
-from spane_django.engine.promote import promote
 from spane_django.engine.sweep import expire
 from spane_django.models import DeadLetter, Execution, LogLine
 from tests.engine.helpers import Machine, after, execution, status, statuses

@@ -7,7 +7,7 @@ import pytest
 from spane_django.core.outcome import Delay, Failure
 from spane_django.engine.control import pause, resume
 from spane_django.engine.retry import retry_failed
-from tests.engine.helpers import Machine, after, execution, status, statuses
+from tests.engine.helpers import Machine, after, execution, status
 
 pytestmark = pytest.mark.django_db
 
