@@ -22,11 +22,11 @@ from .verbs import Order, Verb, VerbsAdmin
 
 
 def _retry(pk: int, order: Order) -> DeadLetter:
-    return retry.retry_dead_letter(pk, now=order.now, by=order.by)
+    return retry.retry_dead_letter(pk, now=order.now, by=order.by, reason=order.reason)
 
 
 def _discard(pk: int, order: Order) -> DeadLetter:
-    return retry.discard_dead_letter(pk, now=order.now, by=order.by)
+    return retry.discard_dead_letter(pk, now=order.now, by=order.by, reason=order.reason)
 
 
 def _is_open(letter: DeadLetter) -> bool:

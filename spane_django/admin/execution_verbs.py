@@ -23,15 +23,17 @@ def _is_any_of(*statuses: ExecutionStatus) -> Callable[[Execution], bool]:
 
 
 def _pause(pk: UUID, order: Order) -> Execution:
-    return control.pause(pk, now=order.now, reason=order.reason or f"paused by {order.by}")
+    reason = order.reason or f"paused by {order.by}"
+    return control.pause(pk, now=order.now, by=order.by, reason=reason)
 
 
 def _resume(pk: UUID, order: Order) -> Execution:
-    return control.resume(pk, now=order.now, reason=order.reason)
+    return control.resume(pk, now=order.now, by=order.by, reason=order.reason)
 
 
 def _cancel(pk: UUID, order: Order) -> Execution:
-    return control.cancel(pk, now=order.now, reason=order.reason or f"cancelled by {order.by}")
+    reason = order.reason or f"cancelled by {order.by}"
+    return control.cancel(pk, now=order.now, by=order.by, reason=reason)
 
 
 def _replay(pk: UUID, order: Order) -> Execution:

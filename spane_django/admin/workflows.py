@@ -38,11 +38,11 @@ DEFINITION_CHARACTERS = 100_000
 
 
 def _enable(pk: int, order: Order) -> None:
-    enabling.enable(_key(pk))
+    enabling.enable(_key(pk), now=order.now, by=order.by, reason=order.reason)
 
 
 def _disable(pk: int, order: Order) -> None:
-    enabling.disable(_key(pk))
+    enabling.disable(_key(pk), now=order.now, by=order.by, reason=order.reason)
 
 
 def _key(pk: int) -> str:

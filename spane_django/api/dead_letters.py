@@ -15,7 +15,7 @@ from ..engine.retry import UnknownDeadLetter, discard_dead_letter, retry_dead_le
 from ..models import DeadLetter
 from .auth import may_see_payloads, user_of
 from .base import EngineView, row_key
-from .executions import NOTHING
+from .executions import REASON
 from .present import present_dead_letter
 from .wire import body_of
 
@@ -52,14 +52,14 @@ class DeadLettersView(EngineView):
 
 
 class LetterView(EngineView):
-    """Does one thing with a dead letter."""
+    """Does one thing with a dead letter.  The body may give a ``reason``."""
 
     verb: ClassVar[Callable[..., DeadLetter]]
 
     def post(self, request: Request, letter_id: str) -> Response:
-        body_of(request, NOTHING)
-        key = _letter_key(letter_id)
-        letter = type(self).verb(key, now=current_time(), by=user_of(request))
+        reason = body_of(request, REASON).get("reason", "")
+        key, by = _letter_key(letter_id), user_of(request)
+        letter = type(self).verb(key, now=current_time(), by=by, reason=reason)
         return Response(present_dead_letter(letter, with_payloads=may_see_payloads(request)))
 
 

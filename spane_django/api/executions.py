@@ -23,7 +23,6 @@ REASON: Schema = {
     "properties": {"reason": {"type": "string", "maxLength": 1_000}},
     "additionalProperties": False,
 }
-NOTHING: Schema = {"type": "object", "additionalProperties": False}
 
 
 class ExecutionView(EngineView):
@@ -66,7 +65,8 @@ class ControlView(EngineView):
     def post(self, request: Request, execution_id: str) -> Response:
         reason = body_of(request, REASON).get("reason", "")
         key = execution_key(execution_id)
-        execution = type(self).verb(key, now=current_time(), reason=reason)
+        verb, by = type(self).verb, user_of(request)
+        execution = verb(key, now=current_time(), by=by, reason=reason)
         return Response(present_status(execution))
 
 
@@ -91,15 +91,11 @@ class CancelView(ControlView):
     verb = control.cancel
 
 
-class RetryView(EngineView):
+class RetryView(ControlView):
     """Runs the nodes of an execution again that failed for good."""
 
     permissions = {"POST": "spane_django.retry_execution"}
-
-    def post(self, request: Request, execution_id: str) -> Response:
-        body_of(request, NOTHING)
-        key, now = execution_key(execution_id), current_time()
-        return Response(present_status(retry.retry_failed(key, now=now, by=user_of(request))))
+    verb = retry.retry_failed
 
 
 class ReplayView(EngineView):
@@ -108,9 +104,9 @@ class ReplayView(EngineView):
     permissions = {"POST": "spane_django.replay_execution"}
 
     def post(self, request: Request, execution_id: str) -> Response:
-        body_of(request, NOTHING)
-        key, now = execution_key(execution_id), current_time()
-        return accepted(retry.replay(key, now=now, by=user_of(request)).pk)
+        reason = body_of(request, REASON).get("reason", "")
+        key, by = execution_key(execution_id), user_of(request)
+        return accepted(retry.replay(key, now=current_time(), by=by, reason=reason).pk)
 
 
 def find_execution(given: str) -> Execution:

@@ -98,71 +98,81 @@ def start_many(
     )
 
 
-def pause(execution: AnyExecution, *, reason: str = "") -> Execution:
+def pause(
+    execution: AnyExecution, *, by: AbstractBaseUser | None = None, reason: str = ""
+) -> Execution:
     """Let nothing new start; nodes in flight finish and are recorded.
 
     Raises:
         UnknownExecution, IllegalTransition: nothing has changed.
     """
-    return control.pause(id_of(execution), now=now(), reason=reason)
+    return control.pause(id_of(execution), now=now(), by=by, reason=reason)
 
 
-def resume(execution: AnyExecution, *, reason: str = "") -> Execution:
+def resume(
+    execution: AnyExecution, *, by: AbstractBaseUser | None = None, reason: str = ""
+) -> Execution:
     """Let a paused execution go on.
 
     Raises:
         UnknownExecution, IllegalTransition: nothing has changed.
     """
-    return control.resume(id_of(execution), now=now(), reason=reason)
+    return control.resume(id_of(execution), now=now(), by=by, reason=reason)
 
 
-def cancel(execution: AnyExecution, *, reason: str = "") -> Execution:
+def cancel(
+    execution: AnyExecution, *, by: AbstractBaseUser | None = None, reason: str = ""
+) -> Execution:
     """End an execution at once; nodes in flight see ``ctx.cancelled``.
 
     Raises:
         UnknownExecution, IllegalTransition: nothing has changed.
     """
-    return control.cancel(id_of(execution), now=now(), reason=reason)
+    return control.cancel(id_of(execution), now=now(), by=by, reason=reason)
 
 
-def replay(execution: AnyExecution, *, by: AbstractBaseUser | None = None) -> Execution:
+def replay(
+    execution: AnyExecution, *, by: AbstractBaseUser | None = None, reason: str = ""
+) -> Execution:
     """Start a new execution of the same version with the same input, linked to the original.
 
     Raises:
         UnknownExecution: there is none.
     """
-    return retrying.replay(id_of(execution), now=now(), by=by)
+    return retrying.replay(id_of(execution), now=now(), by=by, reason=reason)
 
 
-def retry(execution: AnyExecution, *, by: AbstractBaseUser | None = None) -> Execution:
+def retry(
+    execution: AnyExecution, *, by: AbstractBaseUser | None = None, reason: str = ""
+) -> Execution:
     """Run every node of an execution again that failed for good; the execution goes on.
 
     Raises:
         UnknownExecution, UnknownDeadLetter: there is nothing to retry.
     """
-    return retrying.retry_failed(id_of(execution), now=now(), by=by)
+    return retrying.retry_failed(id_of(execution), now=now(), by=by, reason=reason)
 
 
 def retry_dead_letter(
-    letter: DeadLetter | int, *, by: AbstractBaseUser | None = None
+    letter: DeadLetter | int, *, by: AbstractBaseUser | None = None, reason: str = ""
 ) -> DeadLetter:
     """Run the node of a dead letter again, with a fresh budget of attempts.
 
     Raises:
         UnknownDeadLetter, ResolvedDeadLetter: nothing has changed.
     """
-    return retrying.retry_dead_letter(_key(letter), now=now(), by=by)
+    return retrying.retry_dead_letter(_key(letter), now=now(), by=by, reason=reason)
 
 
 def discard_dead_letter(
-    letter: DeadLetter | int, *, by: AbstractBaseUser | None = None
+    letter: DeadLetter | int, *, by: AbstractBaseUser | None = None, reason: str = ""
 ) -> DeadLetter:
     """Mark a dead letter as dealt with; its execution stays failed.
 
     Raises:
         UnknownDeadLetter, ResolvedDeadLetter: nothing has changed.
     """
-    return retrying.discard_dead_letter(_key(letter), now=now(), by=by)
+    return retrying.discard_dead_letter(_key(letter), now=now(), by=by, reason=reason)
 
 
 def wait_for(execution: AnyExecution, timeout: float = 60.0) -> Execution:

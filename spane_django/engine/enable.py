@@ -5,31 +5,47 @@ Executions that run are left alone; pause or cancel those one by one or in bulk.
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING
+
 from ..core.errors import SpaneError
 from ..models import Workflow
+from .audit import record
 from .current import UnknownWorkflow
+from .db import atomic
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
 
 
 class AlreadySo(SpaneError):
     """The workflow is enabled, or disabled, already."""
 
 
-def enable(workflow: str) -> None:
+def enable(
+    workflow: str, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+) -> None:
     """Let a workflow start executions again.
 
     Raises:
         UnknownWorkflow, AlreadySo: nothing has changed.
     """
-    _switch(workflow, is_enabled=True)
+    with atomic():
+        _switch(workflow, is_enabled=True)
+        record("enable", now=now, by=by, target=workflow, reason=reason)
 
 
-def disable(workflow: str) -> None:
+def disable(
+    workflow: str, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+) -> None:
     """Let a workflow start no new executions.  Replays of old ones are not refused.
 
     Raises:
         UnknownWorkflow, AlreadySo: nothing has changed.
     """
-    _switch(workflow, is_enabled=False)
+    with atomic():
+        _switch(workflow, is_enabled=False)
+        record("disable", now=now, by=by, target=workflow, reason=reason)
 
 
 def _switch(workflow: str, *, is_enabled: bool) -> None:

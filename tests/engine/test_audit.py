@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from spane_django.core.errors import SpaneError
+from spane_django.engine import by_hand, control, enable, operate, retry
 from spane_django.engine.audit import MAX_VALUE_BYTES, record
 from spane_django.engine.db import atomic
-from spane_django.models import AuditEntry
-from tests.engine.helpers import NOON
+from spane_django.engine.rerun import From, Rerun, rerun_from
+from spane_django.engine.sweep import sweep
+from spane_django.models import AuditEntry, DeadLetter
+from tests.engine.helpers import NOON, Machine
 
 pytestmark = pytest.mark.django_db
 
@@ -55,5 +60,86 @@ def test_an_entry_goes_with_the_transaction_that_it_was_written_in():
     with atomic():
         record("pause", now=NOON)
         transaction.set_rollback(True)
+
+    assert not AuditEntry.objects.exists()
+
+
+def fail(ctx):
+    raise ValueError("boom")
+
+
+ON_EXECUTIONS = {
+    "pause": control.pause,
+    "resume": control.resume,
+    "cancel": control.cancel,
+    "replay": retry.replay,
+    "retry": retry.retry_failed,
+    "rerun": lambda key, **who: retry.rerun(key, "a", **who),
+    "rerun from": lambda key, **who: rerun_from(key, Rerun(start=From.START), **who),
+    "skip": lambda key, **who: by_hand.skip(key, "a", **who),
+    "complete": lambda key, **who: by_hand.complete(key, "a", 1, **who),
+    "retry-now": lambda key, **who: operate.retry_now(key, "a", **who),
+    "reassign": lambda key, **who: operate.reassign(key, priority=9, **who),
+    "discard": lambda key, **who: retry.discard_dead_letter(DeadLetter.objects.get().pk, **who),
+}
+NEED_FAILURE = ("retry", "rerun", "rerun from", "discard")
+
+
+@pytest.mark.parametrize("verb", ON_EXECUTIONS)
+def test_every_verb_leaves_one_entry_with_who_and_why(machine: Machine, does, verb):
+    ada = User.objects.create(username="ada")
+    does["a"] = fail
+    retries = 0 if verb in NEED_FAILURE else 3
+    key = machine.begin({"a": []}, nodes={"a": {"config": {"retries": retries}}})
+    machine.step()
+    if verb == "resume":
+        control.pause(key, now=machine.now)
+    AuditEntry.objects.all().delete()
+
+    ON_EXECUTIONS[verb](key, now=machine.now, by=ada, reason="because")
+
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.execution_id) == (verb.partition(" ")[0], key)
+    assert (entry.username, entry.reason, entry.at) == ("ada", "because", machine.now)
+    assert entry.before != entry.after
+
+
+REFUSED_WHEN_COMPLETED = [
+    verb for verb in ON_EXECUTIONS if verb not in ("replay", "rerun", "rerun from", "discard")
+]
+
+
+@pytest.mark.parametrize("verb", REFUSED_WHEN_COMPLETED)
+def test_a_verb_that_is_refused_leaves_no_entry(machine: Machine, verb):
+    key = machine.begin({"a": []})
+    machine.drain()
+    AuditEntry.objects.all().delete()
+
+    with pytest.raises(SpaneError):
+        ON_EXECUTIONS[verb](key, now=machine.now, by=None, reason="")
+
+    assert not AuditEntry.objects.exists()
+
+
+def test_switching_a_workflow_off_and_on_is_audited(machine: Machine):
+    machine.publish({"a": []})
+    AuditEntry.objects.all().delete()
+
+    enable.disable("w", now=machine.now, reason="broken")
+    with pytest.raises(enable.AlreadySo):
+        enable.disable("w", now=machine.now)
+    enable.enable("w", now=machine.now)
+
+    entries = AuditEntry.objects.order_by("id").values_list("verb", "target", "reason")
+    assert list(entries) == [("disable", "w", "broken"), ("enable", "w", "")]
+
+
+def test_what_time_brings_about_is_not_audited(machine: Machine):
+    machine.publish({"a": []})
+    machine.start(timeout=timedelta(seconds=1))
+    AuditEntry.objects.all().delete()
+    machine.wait(5)
+
+    assert sweep(now=machine.now).expired == 1
 
     assert not AuditEntry.objects.exists()

@@ -51,6 +51,7 @@ class Command(SpaneCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="Say what would happen, and change nothing."
         )
+        parser.add_argument("--reason", help="Why; it is kept with what was done.")
         parser.add_argument("--yes", "-y", action="store_true", help="Do not ask.")
 
     def ask(self, **options: Any) -> int | None:
@@ -69,7 +70,7 @@ class Command(SpaneCommand):
         keys = list(dict.fromkeys(ids)) or list(chosen.values_list("pk", flat=True))
 
         def apply(key: int, **arguments: Any) -> DeadLetter:
-            return _VERBS[verb](key, now=arguments["now"])
+            return _VERBS[verb](key, **arguments)
 
         return Bulk(verb=verb, apply=apply, keys=keys, noun="dead letter").run(
             self, options, ask=not ids
