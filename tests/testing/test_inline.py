@@ -111,20 +111,36 @@ def test_a_delayed_start_starts_when_its_time_has_come(spane: InlineEngine) -> N
     execution = flow.start(start_at=spane.now + timedelta(hours=2))
 
     assert spane.run() == []
-    spane.travel(hours=2)
-    assert spane.run() == ["a"]
+    assert spane.run_until_done() == ["a"]
 
-    spane.assert_completed(execution)
+    started = spane.assert_completed(execution).started_at
+    assert started is not None
+    assert started >= execution.created_at + timedelta(hours=2)
 
 
 def test_an_execution_that_outruns_its_deadline_fails(spane: InlineEngine) -> None:
-    flow = make_workflow({"wait": []}, timeout=timedelta(hours=1))
-    spane.stub("wait", Delay(until=spane.now + timedelta(days=1)))
+    forever = {"type": "wait", "config": {"signal": "never"}}
+    flow = make_workflow({"a": []}, nodes={"a": forever}, timeout=timedelta(hours=1))
     execution = flow.start()
 
     spane.run_until_done()
 
     spane.assert_failed(execution, "deadline")
+
+
+def test_nodes_that_a_rate_holds_back_run_in_their_time(spane: InlineEngine) -> None:
+    definition = make_workflow({"a": []}).definition()
+    definition["nodes"][0]["limit"] = {"rate": {"count": 1, "perMs": 3_600_000}}
+    publish(definition)
+    before = spane.now
+    for _ in range(3):
+        start("test-workflow")
+
+    assert spane.run() == ["a"]
+    assert spane.run_until_done() == ["a", "a"]
+
+    spane.assert_nothing_pending()
+    assert timedelta(hours=2) <= spane.now - before < timedelta(hours=3)
 
 
 def test_sub_workflows_maps_and_loops_run_with_all_their_children(spane: InlineEngine) -> None:
@@ -260,8 +276,9 @@ def test_a_transactional_node_whose_worker_dies_has_written_nothing(spane: Inlin
     spane.lose_worker("a")
 
     execution = flow.start()
-    spane.run()
+    ran = spane.run()
 
+    assert ran == ["a", "a", "b"]
     spane.assert_completed(execution)
     assert Group.objects.count() == 1
 

@@ -151,6 +151,15 @@ def test_the_node_that_reached_out_has_failed(spane: InlineEngine) -> None:
     assert Execution.objects.get(pk=execution.pk).status == "running"
 
 
+def test_after_a_node_has_reached_out_others_run_as_ever(spane: InlineEngine) -> None:
+    fulfilment().start({"name": "Ada"})
+    with pytest.raises(NetworkBlocked):
+        spane.run()
+    spane.stub("charge", {})
+
+    assert spane.run_until_done() == ["charge", "ship"]
+
+
 def test_the_network_is_free_again_between_nodes_and_after_the_test(
     spane: InlineEngine, server: tuple[str, int]
 ) -> None:
