@@ -13,9 +13,10 @@ from tests import wakes as recorder
 @pytest.fixture(autouse=True)
 def _nothing_prepared() -> Iterator[None]:
     yield
-    from spane_django.engine import run, versions
+    from spane_django.engine import rules, run, versions
 
     versions.prepared.cache_clear()
+    rules.forget()
     run._checked_node.cache_clear()
 
 

@@ -12,7 +12,7 @@ The name of a lane says what it is, so that whoever reads it needs nothing else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 COMMON = ""
@@ -63,17 +63,16 @@ def deal(gates: Sequence[str], room: int, free: Mapping[str, int | None]) -> lis
     return shares
 
 
-def pivot(lanes: Sequence[str], taken: Iterable[int]) -> str | None:
+def pivot(lanes: Sequence[str], dealt: Sequence[int]) -> str | None:
     """Return the lane behind which the next claim goes on: the last of those that had most.
 
+    None: nothing was dealt out.
+
     Args:
-        taken: How many were dealt to each of ``lanes``.
+        dealt: How many each of ``lanes`` was given.
     """
-    dealt = list(taken)
-    if len(dealt) < 2:
-        return None
-    most = max(dealt)
-    return max(zip(dealt, range(len(lanes)), lanes, strict=True))[2] if most else None
+    most = max(dealt, default=0)
+    return lanes[len(dealt) - 1 - dealt[::-1].index(most)] if most else None
 
 
 def _short(text: str, length: int) -> str:

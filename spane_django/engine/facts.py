@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from ..conf import settings
 from ..core.plan import ALL
 from ..core.statuses import ExecutionStatus, NodeStatus
-from ..models import Execution, NodeRun, Worker
+from ..models import Execution, Gate, NodeRun, Worker
 from .versions import PreparedVersion, prepared
 
 _MOST_NAMES = 3
@@ -84,6 +84,8 @@ def _claimable(
     if run.is_held:
         return f"{began}{_held(execution, version)}{last}."
     if is_due(run, now):
+        if gate := _gate(run, now):
+            return f"{began}waits at the gate '{run.gate}': {gate}{last}."
         waited = said(now - (run.available_at or now))
         return (
             f"{began}has been ready for {waited}: it needs a worker of queue '{run.queue}'{last}."
@@ -101,6 +103,25 @@ def _held(execution: Execution, version: PreparedVersion) -> str:
     names = [f"'{node}'" for node in holders.values_list("node_id", flat=True)[: _MOST_NAMES + 1]]
     most = version.max_concurrency
     return f"waits for one of {most} places (maxConcurrency), held by {_listed(names)}"
+
+
+def _gate(run: NodeRun, now: datetime) -> str:
+    """Tell what keeps a node at its gate; empty: nothing does."""
+    gate = Gate.objects.filter(key=run.gate).first() if run.gate else None
+    if gate is None:
+        return ""
+    if gate.blocked_until is not None and gate.blocked_until > now:
+        left = f"{said(gate.blocked_until - now)}, until {gate.blocked_until:%F %T} UTC"
+        if gate.breaker == Gate.Breaker.OPEN:
+            return f"its breaker is open for another {left}"
+        return f"{gate.rate_count} may start per {gate.rate_seconds:g} s, the next in {left}"
+    most = gate.max_running if gate.breaker == Gate.Breaker.CLOSED else 1
+    holders = NodeRun.objects.running().exclude(gate="").filter(gate=gate.key).order_by("id")
+    names = [f"'{node}' of {key}" for node, key in holders.values_list("node_id", "execution_id")]
+    if most is None or len(names) < most:
+        return ""
+    trying = "" if gate.breaker == Gate.Breaker.CLOSED else " (its breaker lets one try)"
+    return f"{len(names)} of {most} run{trying}, {_listed(names)}"
 
 
 def _wait(run: NodeRun, now: datetime) -> str:

@@ -60,6 +60,12 @@ class Memory:
             found += [] if last is None else [LaneRange(priority, "", last)]
         return found
 
+    def go_on_behind(self, priority: int, lane: str | None) -> None:
+        """Begin the next claim behind a lane; None: at the first one."""
+        self.pivots.pop(priority, None)
+        if lane is not None:
+            self.pivots[priority] = lane
+
 
 @lru_cache(maxsize=256)
 def memory_of(worker_id: UUID) -> Memory:
@@ -132,21 +138,24 @@ class _Sharing:
                 now=self.now,
             )
             gates.lock(lanes)
+            is_cut = len(lanes) == most
             for priority, level in groupby(lanes, key=lambda lane: lane.priority):
-                self._take(priority, list(level), gates)
-            is_cut = len(lanes) == most and len(self.rows) > before
+                self._take(priority, list(level), gates, is_cut=is_cut)
+            is_cut = is_cut and len(self.rows) > before
         gates.write()
         self.memory.opens |= gates.closed()
 
-    def _take(self, priority: int, lanes: Sequence[LaneRow], gates: _Gates) -> None:
+    def _take(
+        self, priority: int, lanes: Sequence[LaneRow], gates: _Gates, *, is_cut: bool
+    ) -> None:
         """Deal the room out to the lanes of a priority, until it is full or they are empty."""
         turns = lanes
-        is_first = True
         while self.room and turns:
             shares = deal([lane.gate for lane in turns], self.room, gates.free)
-            if is_first:
-                self._go_on_behind(priority, [lane.lane for lane in turns], shares)
-                is_first = False
+            if turns is lanes:
+                last = pivot([lane.lane for lane in lanes], shares)
+                # A lane that is alone needs no turns, and looking around it would cost.
+                self.memory.go_on_behind(priority, last if len(lanes) > 1 or is_cut else None)
             dealt = [(lane, most) for lane, most in zip(turns, shares, strict=True) if most]
             if not dealt:
                 return
@@ -163,13 +172,6 @@ class _Sharing:
             taken = Counter(row.turn for row in rows)
             gates.pass_through((lane.gate, taken[turn]) for turn, (lane, _) in enumerate(dealt))
             turns = [lane for turn, (lane, most) in enumerate(dealt) if taken[turn] == most]
-
-    def _go_on_behind(self, priority: int, names: list[str], shares: list[int]) -> None:
-        last = pivot(names, shares)
-        if last is None:
-            self.memory.pivots.pop(priority, None)
-        else:
-            self.memory.pivots[priority] = last
 
 
 class _Gates:

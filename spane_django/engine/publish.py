@@ -16,8 +16,10 @@ from ..core.schema import Fault
 from ..models import Workflow, WorkflowVersion
 from ..nodes.checks import node_faults
 from .audit import record
-from .db import atomic
+from .db import atomic, on_commit
+from .gates import align
 from .parts import part_faults, recursion_faults, write_parts
+from .rules import rules_in
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -88,6 +90,8 @@ def publish(
         before = {"current": current.number} if current else None
         after = {"current": version.number}
         record("publish", now=now, by=by, target=str(version), before=before, after=after)
+        # After the commit: gates are not locked for as long as a host's transaction takes.
+        on_commit(lambda: align(rules_in(definition, version.pk), now=now))
     return version
 
 

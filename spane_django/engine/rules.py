@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..conf import settings
+from ..core.definition import Definition
 from ..core.lanes import gate_key
 from ..core.limits import Breaker, GateRow, Limit, breaker_from, limit_from
-from ..nodes.base import Node
+from ..nodes.base import Node, registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +86,26 @@ def rule_for(
         limit, breaker, base, source = _of_type(node["type"], node_type)
     if limit is None and breaker is None:
         return None
-    limit = limit or Limit()
-    base = f"limit:{limit.name}" if limit.name else base
-    _queues.setdefault(base, set()).add(queue)
-    return declare(Rule(base=base, source=source, limit=limit, breaker=breaker))
+    rule = _rule(limit, breaker, base, source)
+    _queues.setdefault(rule.base, set()).add(queue)
+    return declare(rule)
+
+
+def rules_in(definition: Definition, version_id: int) -> list[Rule]:
+    """Return what the nodes of a version say of themselves, without what is said of their types."""
+    rules = []
+    for node in definition.nodes.values():
+        limit, breaker, base, source = _own(node.raw, f"{definition.id}/{node.id}", version_id)
+        if limit is not None or breaker is not None:
+            rules.append(_rule(limit, breaker, base, source))
+    return rules
+
+
+def rules_of_types() -> list[Rule]:
+    """Return what the settings and the node types of this process say of types."""
+    known = {node_type.type: node_type for node_type in registry}
+    words = [_of_type(name, known.get(name)) for name in {*known, *settings.LIMITS}]
+    return [_rule(*said) for said in words if said[0] is not None or said[1] is not None]
 
 
 def declare(rule: Rule) -> Rule:
@@ -131,6 +148,12 @@ _bases: dict[str, str] = {}
 _queues: dict[str, set[str]] = {}
 
 _Words = tuple[Limit | None, Breaker | None, str, int]
+
+
+def _rule(limit: Limit | None, breaker: Breaker | None, base: str, source: int) -> Rule:
+    limit = limit or Limit()
+    base = f"limit:{limit.name}" if limit.name else base
+    return Rule(base=base, source=source, limit=limit, breaker=breaker)
 
 
 def _own(node: Mapping[str, Any], base: str, version_id: int) -> _Words:

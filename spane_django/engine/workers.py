@@ -10,14 +10,20 @@ from django.db.models import Q
 
 from ..models import Lease, NodeRun, Worker
 from .db import alias, atomic
+from .gates import align
+from .rules import rules_of_types
 
 
 def enlist(name: str, queue: str, *, pid: int, now: datetime) -> UUID:
-    """Register a worker that begins to work on a queue and return its id."""
+    """Register a worker that begins to work on a queue and return its id.
+
+    It brings along what its process declares of node types: their limits hold from now on.
+    """
     worker = Worker(
         id=uuid4(), name=name[:200], queue=queue, pid=pid, started_at=now, heartbeat_at=now
     )
     worker.save(force_insert=True, using=alias())
+    align(rules_of_types(), now=now)
     return worker.pk
 
 

@@ -92,8 +92,8 @@ class Machine:
         self.publish(edges, **more)
         return self.start(data, workflow=more.get("id", "w"))
 
-    def want(self, room: int = 100, *, fill: bool = True) -> Want:
-        return Want(worker_id=self.id, queue=self.queue, room=room, fill=fill)
+    def want(self, room: int = 100, *, fill: bool = True, yields: bool = False) -> Want:
+        return Want(worker_id=self.id, queue=self.queue, room=room, fill=fill, yields=yields)
 
     def claim(self, room: int = 100) -> list[Claim]:
         return claim(self.want(room), now=self.now)
