@@ -12,57 +12,54 @@ per node.  Every figure is the median of its repetitions.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import multiprocessing
 import os
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-fork = multiprocessing.get_context("fork")
+from common import (
+    NOTHING,
+    REPETITIONS,
+    fork,
+    median,
+    publish,
+    silence,
+    stage,
+    until_completed,
+    workers,
+)
 
 BASELINE_SECONDS = 3.0
-REPETITIONS = 3
 
 
 def main() -> None:
     options = _options()
-    with contextlib.ExitStack() as stack:
-        _services(stack)
-        import django
-
-        django.setup()
-        with _fresh_database():
-            baseline = _baseline()
-            _print(options, "baseline", baseline, "commits/s", 1.0)
-            for name, figure in FIGURES.items():
-                if not options.only or name in options.only:
-                    value, unit = figure()
-                    per_second = unit.endswith("/s")
-                    ratio = value / baseline if per_second else value * baseline / 1_000
-                    _print(options, name, value, unit, ratio)
+    with stage():
+        baseline = _baseline()
+        _print(options, "baseline", baseline, "commits/s", 1.0)
+        for name, figure in FIGURES.items():
+            if not options.only or name in options.only:
+                value, unit = figure()
+                per_second = unit.endswith("/s")
+                ratio = value / baseline if per_second else value * baseline / 1_000
+                _print(options, name, value, unit, ratio)
 
 
 def chain10() -> tuple[float, str]:
     """1,000 chains of 10."""
-    return _median(lambda: _throughput("chain10", chain(10), 1_000)), "nodes/s"
+    return median(lambda: _throughput("chain10", chain(10), 1_000)), "nodes/s"
 
 
 def fan100() -> tuple[float, str]:
     """20 times 1 → 100 → 1."""
-    return _median(lambda: _throughput("fan100", fan(100), 20)), "nodes/s"
+    return median(lambda: _throughput("fan100", fan(100), 20)), "nodes/s"
 
 
 def fan1000() -> tuple[float, str]:
     """One 1 → 1,000 → 1."""
-    return _median(lambda: _throughput("fan1000", fan(1_000), 1)), "nodes/s"
+    return median(lambda: _throughput("fan1000", fan(1_000), 1)), "nodes/s"
 
 
 def single_p50_ms() -> tuple[float, str]:
@@ -100,8 +97,8 @@ def starts() -> tuple[float, str]:
             start_many("starts", [{"n": 1}] * 100, now=timezone.now())
         return 2_000 / (time.perf_counter() - began)
 
-    with _silence():
-        return _median(measure), "executions/s"
+    with silence():
+        return median(measure), "executions/s"
 
 
 FIGURES: dict[str, Callable[[], tuple[float, str]]] = {
@@ -136,10 +133,10 @@ def _throughput(key: str, edges: dict[str, list[str]], executions: int) -> float
     from spane_django.engine.start import start_many
 
     _publish(key, edges)
-    with _workers(2):
+    with workers(2):
         began = time.perf_counter()
         ids = start_many(key, [{"n": 1}] * executions, now=timezone.now())
-        _until_completed(ids)
+        until_completed(ids)
         return executions * len(edges) / (time.perf_counter() - began)
 
 
@@ -152,113 +149,25 @@ def _latencies(key: str, edges: dict[str, list[str]], samples: int) -> list[floa
 
     _publish(key, edges)
     latencies = []
-    with _workers(1):
+    with workers(1):
         for _ in range(samples):
             execution = start(key, {"n": 1}, now=timezone.now())
-            _until_completed([execution.pk])
+            until_completed([execution.pk])
             ended = Execution.objects.values_list("finished_at", flat=True).get(pk=execution.pk)
             latencies.append((ended - execution.created_at).total_seconds() * 1_000)
     return latencies
 
 
-def _until_completed(ids: list[Any], *, timeout: float = 120.0) -> None:
-    from spane_django.models import Execution
-
-    give_up = time.perf_counter() + timeout
-    pause = 0.002
-    while Execution.objects.unfinished().filter(pk__in=ids[-200:]).exists() or (
-        Execution.objects.unfinished().filter(pk__in=ids).exists()
-    ):
-        if time.perf_counter() > give_up:
-            raise TimeoutError("executions did not end")
-        time.sleep(pause)
-        pause = min(0.02, pause * 1.5)
-    if Execution.objects.filter(pk__in=ids).exclude(status="completed").exists():
-        raise AssertionError("not every execution completed")
-
-
 def _publish(key: str, edges: dict[str, list[str]]) -> None:
-    from django.utils import timezone
-
-    from spane_django.engine.publish import publish
-    from spane_django.nodes.base import node
-
-    node("benchmark-nothing")(_nothing)
     parents: dict[str, list[str]] = {name: [] for name in edges}
     for name, children in edges.items():
         for child in children:
             parents[child].append(name)
     nodes = [
-        {"id": name, "type": "benchmark-nothing", "inputs": parents[name], "outputs": children}
+        {"id": name, "type": NOTHING, "inputs": parents[name], "outputs": children}
         for name, children in edges.items()
     ]
-    definition = {"id": key, "name": key, "entryNodeId": nodes[0]["id"], "nodes": nodes}
-    publish(definition, now=timezone.now())
-
-
-def _nothing(ctx: Any) -> dict[str, int]:
-    return {"n": 1}
-
-
-@contextlib.contextmanager
-def _workers(count: int) -> Iterator[None]:
-    """Run drains in forked processes until the block is left."""
-    from django.db import connections
-
-    connections.close_all()
-    stop = fork.Event()
-    ready = fork.Barrier(count + 1)
-    processes = [fork.Process(target=_drain, args=(stop, ready)) for _ in range(count)]
-    for process in processes:
-        process.start()
-    ready.wait(30)
-    try:
-        yield
-    finally:
-        stop.set()
-        for process in processes:
-            process.join(30)
-
-
-def _drain(stop: Any, ready: Any) -> None:
-    from spane_django.dispatch.bell import RedisBell
-    from spane_django.dispatch.drain import Drain
-    from spane_django.dispatch.rq import redis_of, wake
-
-    redis = redis_of("spane")
-    name = str(os.getpid())
-    is_ready = False
-
-    def note() -> None:
-        nonlocal is_ready
-        if not is_ready:
-            is_ready = True
-            ready.wait(30)
-
-    Drain(
-        "spane",
-        make_bell=lambda ring: RedisBell(
-            redis,
-            "spane",
-            name,
-            ring=ring,
-            should_stop=stop.is_set,
-            pass_on=lambda: wake(["spane"]),
-        ),
-        wake=wake,
-        should_stop=stop.is_set,
-        on_turn=note,
-        linger=600,
-    ).run()
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Leave no RQ jobs behind for workers that are not there."""
-    from spane_django.dispatch.rq import redis_of
-
-    yield
-    redis_of("spane").delete("rq:queue:spane")
+    publish({"id": key, "name": key, "entryNodeId": nodes[0]["id"], "nodes": nodes})
 
 
 def _baseline() -> float:
@@ -287,38 +196,6 @@ def _update(url: str, row: int, counts: Any) -> None:
         while time.perf_counter() < until:
             connection.execute("UPDATE benchmark_baseline SET n = n + 1 WHERE id = %s", [row])
             counts[row] += 1
-
-
-def _median(measure: Callable[[], float], repetitions: int = REPETITIONS) -> float:
-    return statistics.median(measure() for _ in range(repetitions))
-
-
-def _services(stack: contextlib.ExitStack) -> None:
-    from tests.services import postgres, redis
-
-    os.environ["DATABASE_URL"] = stack.enter_context(postgres())
-    os.environ["REDIS_URL"] = stack.enter_context(redis())
-    os.environ["SPANE_DATA_DIR"] = stack.enter_context(tempfile.TemporaryDirectory())
-    os.environ["DJANGO_SETTINGS_MODULE"] = "demo_project.settings"
-
-
-@contextlib.contextmanager
-def _fresh_database() -> Iterator[None]:
-    """Make a database of its own beside the one that was given, and drop it afterwards."""
-    from django.test.utils import setup_databases, teardown_databases
-
-    made = setup_databases(verbosity=0, interactive=False)
-    from django.db import connection
-
-    settings = connection.settings_dict
-    os.environ["DATABASE_URL"] = (
-        f"postgresql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}"
-        f":{settings['PORT']}/{settings['NAME']}"
-    )
-    try:
-        yield
-    finally:
-        teardown_databases(made, verbosity=0)
 
 
 def _print(options: argparse.Namespace, name: str, value: float, unit: str, ratio: float) -> None:

@@ -19,7 +19,9 @@ Returned = TypeVar("Returned")
 _TRANSIENT = frozenset({"40001", "40P01"})
 _TRIES = 3
 
-_BY_INDEX = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+_BY_INDEX = (
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+)
 
 
 def alias() -> str:
@@ -47,6 +49,8 @@ def dedicate() -> None:
     Every statement of the engine looks rows up by an index.  While a table is young PostgreSQL
     takes it for tiny, prefers to read the whole of it, and keeps that plan for a prepared
     statement until statistics arrive, a minute or so later: nodes became slower all the while.
+    Where there is no index (a table of a few rows needs none) the plan looks so dear to it that
+    it would be compiled, which takes a hundred times as long as running it.
     """
     if connection().vendor == "postgresql" and settings.PREPARE_STATEMENTS:
         with connection().cursor() as cursor:

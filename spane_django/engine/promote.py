@@ -43,6 +43,8 @@ def promote(*, now: datetime) -> int:
     slots = list(in_slots.values_list("slot", flat=True)[: settings.BATCH])
     for slot in sorted(set(slots)):
         wake(fill(slot, now=now))
+    # Who found no room waits for it alone, and is no timer that fires for ever.
+    Execution.objects.due(now).filter(slot__in=set(slots)).update(start_at=None)
     return len(ids) + len(slots)
 
 
@@ -121,7 +123,9 @@ def slots_with_pending() -> set[str]:
 
 
 def _fill(slot: str, *, now: datetime) -> set[str]:
-    first = Execution.objects.filter(slot=slot, status=ExecutionStatus.PENDING).first()
+    # Any of them, in no order: a queue may be long, and this is asked whenever a place is free.
+    pending = Execution.objects.filter(slot=slot, status=ExecutionStatus.PENDING).order_by()
+    first = next(iter(pending[:1]), None)
     if first is None:
         return set()
     limit = limit_of(slot, first.slot_limit, locked_workflow(first.workflow_id))
@@ -130,10 +134,7 @@ def _fill(slot: str, *, now: datetime) -> set[str]:
     if room > 0:
         waiting = _unlocked(in_line(slot, now=now)).order_by("-priority", "id")
         chosen = list(waiting.values_list("id", flat=True)[:room])
-    queues = _begin(chosen, now=now)
-    # Who was due and found no room waits for it alone, and is no timer that fires for ever.
-    Execution.objects.due(now).filter(slot=slot).update(start_at=None)
-    return queues
+    return _begin(chosen, now=now)
 
 
 def _begin(ids: Iterable[UUID], *, now: datetime) -> set[str]:

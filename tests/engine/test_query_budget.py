@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from spane_django.engine.db import dedicate
 from spane_django.engine.start import start_many
 from tests.engine.helpers import Machine
 from tests.engine.statements import counted
@@ -92,3 +93,17 @@ def test_starting_many_costs_no_more_than_starting_one(machine: Machine, set_bas
         start_many("w", list(range(100)), now=machine.now)
 
     assert len(one) == len(many) == 5
+
+
+@pytest.mark.postgresql
+def test_a_table_without_an_index_is_read_as_it_is_not_by_a_compiled_plan(set_based: None):
+    with connection.cursor() as cursor:
+        cursor.execute("SET jit = on")
+        dedicate()
+
+        cursor.execute("EXPLAIN SELECT min(blocked_until) FROM spane_django_gate")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    connection.close()
+
+    assert "Seq Scan" in plan
+    assert "JIT" not in plan
