@@ -1,6 +1,6 @@
 """Cancelling node runs: what has not ended of an execution, or what a join went on without.
 
-Each of these is one update under the execution's lock.  Whoever holds the claim of a node that
+Each of these is one update under the executions' locks.  Whoever holds the claim of a node that
 was running finds out when it settles, or earlier by ``ctx.cancelled``; its answer is refused.
 """
 
@@ -19,14 +19,14 @@ from .versions import PreparedVersion
 
 
 def cancel_unstarted(
-    execution_id: UUID,
+    execution_ids: Collection[UUID],
     *,
     reason: str,
     now: datetime,
     also_running: bool = False,
     node_ids: Collection[str] | None = None,
 ) -> int:
-    """Cancel what has not started of an execution; return how many active nodes that were.
+    """Cancel what has not started of executions; return how many active nodes that were.
 
     Args:
         also_running: Take running nodes from their workers too: their results are refused.
@@ -35,7 +35,7 @@ def cancel_unstarted(
     sources = set(node_sources(NodeEvent.CANCELLED))
     if not also_running:
         sources.discard(NodeStatus.RUNNING)
-    runs = NodeRun.objects.filter(execution_id=execution_id, status__in=sources)
+    runs = NodeRun.objects.filter(execution_id__in=execution_ids, status__in=sources)
     if node_ids is not None:
         runs = runs.filter(node_id__in=node_ids)
     values = {
@@ -73,7 +73,7 @@ def cancel_losers(
     for join, node_ids in of_join.items():
         reason = f"'{join}' went on without it"
         active += cancel_unstarted(
-            execution_id, reason=reason, now=now, also_running=True, node_ids=node_ids
+            [execution_id], reason=reason, now=now, also_running=True, node_ids=node_ids
         )
         runs = NodeRun.objects.filter(execution_id=execution_id, node_id__in=node_ids)
         known = set(runs.values_list("node_id", flat=True))

@@ -8,7 +8,7 @@ holds the locks of a parent and a child.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from uuid import UUID
@@ -20,6 +20,7 @@ from .clear import mark_ended
 from .notify import notify_ended
 from .rows import ExecutionRow
 from .sequels import start_sequels
+from .sql import statements
 
 
 @dataclass(slots=True)
@@ -77,22 +78,34 @@ def conclude(rows: Sequence[ExecutionRow], *, now: datetime) -> Todo:
 
 
 def end(execution: Execution, event: ExecutionEvent, *, reason: str, now: datetime) -> Todo:
-    """End a locked execution from outside: everything of it that has not ended is cancelled."""
-    cancel_unstarted(execution.pk, reason=reason, now=now, also_running=True)
-    execution.status = after_execution(ExecutionStatus(execution.status), event).value
-    execution.active_nodes = 0
-    execution.finished_at = now
-    execution.reason = reason
-    execution.save(update_fields=["status", "active_nodes", "finished_at", "reason"])
-    row = ExecutionRow(
-        id=execution.pk,
-        status=ExecutionStatus(execution.status),
-        version_id=execution.version_id,
-        active_nodes=0,
-        failed_nodes=execution.failed_nodes,
-        priority=execution.priority,
-        parent_run_id=execution.parent_run_id,
-        slot=execution.slot,
-        depth=execution.depth,
-    )
-    return conclude([row], now=now)
+    """End a locked execution from outside: everything of it that has not ended is cancelled.
+
+    Raises:
+        IllegalTransition: it has ended already.
+    """
+    after_execution(ExecutionStatus(execution.status), event)
+    todo = end_all([execution.pk], event, reason=reason, now=now)
+    execution.refresh_from_db()
+    return todo
+
+
+def end_all(
+    execution_ids: Collection[UUID], event: ExecutionEvent, *, reason: str, now: datetime
+) -> Todo:
+    """End executions from outside, those of them that have not ended yet.
+
+    Locks:
+        The executions by id, then their node runs.
+    """
+    locked = statements().lock(execution_ids).values()
+    rows = [row for row in locked if not row.status.is_final]
+    ids = [row.id for row in rows]
+    if not ids:
+        return Todo()
+    cancel_unstarted(ids, reason=reason, now=now, also_running=True)
+    for row in rows:
+        row.status = after_execution(row.status, event)
+        row.active_nodes, row.finished_at = 0, now
+    statements().update_executions(rows)
+    Execution.objects.filter(id__in=ids).update(reason=reason)
+    return conclude(rows, now=now)

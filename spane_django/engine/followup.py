@@ -13,7 +13,7 @@ process that died left undone.  Each may be done twice, or by two at once, to no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -35,15 +35,13 @@ from ..models.node_run import NodeRunQuerySet
 from .approvals import close_stale
 from .db import atomic, in_transaction, on_commit
 from .delivery import match, unmatched
-from .ending import Todo, end
-from .pausing import go_on, hold
+from .ending import Todo, end_all
+from .pausing import go_on_all, hold_all
 from .promote import fill, slots_with_pending
 from .wake import wake
 
 PAUSED_WITH_PARENT = "paused with its parent"
 
-# One that has not started is not paused: who fills its slot looks at its parent.
-_PAUSABLE = ExecutionStatus.RUNNING
 _FINAL_RUN = [status.value for status in NodeStatus if status.is_final]
 
 
@@ -82,7 +80,7 @@ def follow_up_all(*, now: datetime) -> set[str]:
     parents = list(waiting.values_list("id", flat=True))
     queues = resume_parents(parents, now=now, broken=parents)
     orphans = _children().filter(parent_run__status__in=_FINAL_RUN)
-    todo = close(orphans.values_list("id", flat=True)[: settings.BATCH], now=now)
+    todo = close(orphans.values_list("id", flat=True), now=now)
     todo.paused |= follow_pauses(_children(), now=now)
     todo.slots |= slots_with_pending()
     todo.signals |= unmatched(now=now)
@@ -116,53 +114,39 @@ def resume_parents(
 
 
 def close(execution_ids: Iterable[UUID], *, now: datetime) -> Todo:
-    """Cancel children whose parent has ended, each in its own transaction."""
+    """Cancel children whose parent has ended, some at a time in a transaction of their own."""
     todo = Todo()
-    for execution_id in list(execution_ids):
+    event, reason = ExecutionEvent.CANCELLED, "its parent ended"
+    for ids in _batches(execution_ids):
         with atomic():
-            found = Execution.objects.unfinished().select_for_update(of=("self",))
-            child = found.filter(pk=execution_id).first()
-            if child is not None:
-                ended = end(child, ExecutionEvent.CANCELLED, reason="its parent ended", now=now)
-                todo.add(ended)
+            todo.add(end_all(ids, event, reason=reason, now=now))
     return todo
 
 
 def follow_pauses(children: ExecutionQuerySet, *, now: datetime) -> set[UUID]:
     """Pause and resume children as their parents are; return those that have changed."""
-    to_pause = children.filter(status=_PAUSABLE, parent__status=ExecutionStatus.PAUSED)
+    # One that has not started is not paused: who fills its slot looks at its parent.
+    to_pause = children.filter(
+        status=ExecutionStatus.RUNNING, parent__status=ExecutionStatus.PAUSED
+    )
     to_resume = children.filter(
         status=ExecutionStatus.PAUSED,
         reason=PAUSED_WITH_PARENT,
         parent__status=ExecutionStatus.RUNNING,
     )
-    changed = {key for key in _ids(to_pause) if _change(key, _PAUSABLE, _hold, now=now)}
-    paused = ExecutionStatus.PAUSED
-    return changed | {key for key in _ids(to_resume) if _change(key, paused, _go_on, now=now)}
+    changed: set[UUID] = set()
+    for ids in _batches(to_pause.values_list("id", flat=True)):
+        with atomic():
+            changed.update(hold_all(ids, reason=PAUSED_WITH_PARENT))
+    for ids in _batches(to_resume.values_list("id", flat=True)):
+        with atomic():
+            changed.update(go_on_all(ids, now=now))
+    return changed
 
 
-def _ids(executions: ExecutionQuerySet) -> list[UUID]:
-    return list(executions.order_by("id").values_list("id", flat=True))
-
-
-def _change(
-    execution_id: UUID, status: ExecutionStatus, change: Callable[..., None], *, now: datetime
-) -> bool:
-    """Change an execution, under its lock, if it still has that status; say whether it had."""
-    with atomic():
-        found = Execution.objects.select_for_update(of=("self",)).get(pk=execution_id)
-        has_status = found.status == status
-        if has_status:
-            change(found, now=now)
-    return has_status
-
-
-def _hold(child: Execution, *, now: datetime) -> None:
-    hold(child, reason=PAUSED_WITH_PARENT)
-
-
-def _go_on(child: Execution, *, now: datetime) -> None:
-    go_on(child, now=now, reason="")
+def _batches(execution_ids: Iterable[UUID]) -> Iterator[list[UUID]]:
+    ids, size = list(execution_ids), settings.BATCH
+    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def _children() -> ExecutionQuerySet:

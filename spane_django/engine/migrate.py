@@ -149,7 +149,7 @@ def _move(found: Examined, *, now: datetime) -> None:
     row.active_nodes = len(found.active)
     row.failed_nodes = found.failures
     if found.is_halted:
-        row.active_nodes -= cancel_unstarted(row.id, reason="another node failed", now=now)
+        row.active_nodes -= cancel_unstarted([row.id], reason="another node failed", now=now)
     steps = carry_out(row, found.progress, now=now)
     todo = conclude(steps.ended, now=now)
     todo.runs |= {run.pk for node_id, run in found.active.items() if node_id in lost}

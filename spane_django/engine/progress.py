@@ -137,7 +137,7 @@ def _count_failures(row: ExecutionRow, nodes: Sequence[Ended], *, now: datetime)
     is_halted = bool(row.failed_nodes) and prepared(row.version_id).definition.is_fail_fast
     if is_halted:
         # Also what was in flight at the failure and would now be retried, or go on later.
-        row.active_nodes -= cancel_unstarted(row.id, reason="another node failed", now=now)
+        row.active_nodes -= cancel_unstarted([row.id], reason="another node failed", now=now)
     return is_halted
 
 
