@@ -78,7 +78,7 @@ def decide(
         form: What was filled in, as the question's JSON Schema wants it of an approval.
 
     Locks:
-        The node run, then the approval, so that of two who settle it the first one does.
+        The node run that waits, so that of two who settle it the first one does.
 
     Raises:
         UnknownApproval: there is none.
@@ -143,7 +143,7 @@ def reassign_approval(
     """Ask others instead of those who were asked; what has been decided about it stays.
 
     Locks:
-        The node run, then the approval.
+        The node run that waits.
 
     Raises:
         UnknownApproval: there is none.
@@ -226,13 +226,12 @@ def close_stale(approvals: ApprovalQuerySet, *, now: datetime) -> None:
 
 
 def _locked(approval_id: int) -> tuple[NodeRun | None, Approval]:
-    """Return an approval with the node run that waits for it; None: it does not wait."""
+    """Return an approval with the node run that waits for it, locked; None: none waits."""
     key = Approval.objects.filter(pk=approval_id).values_list("node_run_id", flat=True).first()
-    # The run comes first, as with the worker that settles it and closes the approval.
+    # Whoever changes an approval holds its run, so that what is read after that stays.
     runs = NodeRun.objects.select_for_update(of=("self",)).filter(status=NodeStatus.WAITING)
     run = None if key is None else runs.filter(pk=key).first()
-    locked = Approval.objects.select_for_update(of=("self",)).select_related("node_run")
-    approval = locked.filter(pk=approval_id).first()
+    approval = Approval.objects.select_related("node_run").filter(pk=approval_id).first()
     if approval is None:
         raise UnknownApproval(f"there is no approval {approval_id}")
     return run, approval

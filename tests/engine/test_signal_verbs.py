@@ -15,6 +15,7 @@ from spane_django.engine import delivery
 from spane_django.engine import settle as settling
 from spane_django.engine.control import UnknownExecution, cancel, pause, resume
 from spane_django.engine.db import atomic
+from spane_django.engine.rerun import From, Rerun, rerun_from
 from spane_django.engine.retry import retry_failed
 from spane_django.engine.signals import EndedExecution, InvalidSignal, signal
 from spane_django.engine.sweep import sweep
@@ -29,7 +30,7 @@ from tests.engine.helpers import (
     status,
     statuses,
 )
-from tests.engine.threads import elsewhere, in_threads
+from tests.engine.threads import elsewhere, holding, in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -197,6 +198,32 @@ def test_what_was_sent_in_time_is_taken_though_nobody_delivered_it_before_the_ti
     assert outputs(key)["w"] == "in time"
 
 
+def test_of_two_waits_whose_time_is_over_one_takes_what_was_sent_in_time(machine: Machine):
+    keys = [waiting(machine, key="7", deadline=1_000, default="late") for _ in range(2)]
+    for sent_at in (0.5, 1.5):
+        Signal.objects.create(
+            name="paid", key="7", payload=sent_at, created_at=after(sent_at), expires_at=after(99)
+        )
+    machine.wait(2)
+
+    sweep(now=machine.now)
+
+    machine.drain()
+    assert [outputs(key)["w"] for key in keys] == [0.5, "late"]
+
+
+def test_a_wait_whose_time_is_over_does_not_stand_in_the_way_of_the_next(machine: Machine):
+    over = waiting(machine, key="7", deadline=1_000)
+    pause(over, now=machine.now)
+    machine.wait(2)
+    key = waiting(machine, key="7")
+
+    signal("paid", now=machine.now, key="7")
+
+    assert machine.drain() == ["w", "z"]
+    assert (status(over), status(key)) == ("paused", "completed")
+
+
 def test_a_timeout_of_nothing_takes_what_is_kept_and_waits_for_nothing(machine: Machine):
     signal("paid", "kept", now=machine.now, key="7")
 
@@ -260,6 +287,20 @@ def test_a_retry_waits_anew_for_another_signal(machine: Machine):
     signal("paid", "again", now=machine.now, execution_id=key)
     machine.drain()
     assert outputs(key)["w"] == "again"
+
+
+def test_a_rerun_waits_anew_although_it_had_a_signal_before(machine: Machine):
+    key = waiting(machine)
+    signal("paid", "first", now=machine.now, execution_id=key)
+    machine.drain()
+
+    rerun_from(key, Rerun(start=From.NODE, node_id="w"), now=machine.now)
+    machine.drain()
+
+    assert statuses(key)["w"] == "waiting"
+    signal("paid", "second", now=machine.now, execution_id=key)
+    machine.drain()
+    assert outputs(key)["w"] == "second"
 
 
 def test_a_lost_worker_finds_the_signal_that_its_node_has_taken(machine: Machine):
@@ -414,6 +455,31 @@ def test_the_sweep_matches_what_a_process_that_died_left_unmatched(machine: Mach
     assert swept.queues == {"spane"}
     machine.drain()
     assert outputs(key)["w"] == 5
+
+
+def test_who_held_a_wait_for_nothing_looks_again_for_what_was_sent_meanwhile(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    postgresql_only()
+    key = waiting(machine, key="7")
+    row = {"name": "paid", "key": "7", "created_at": machine.now, "expires_at": after(99)}
+    held = Signal.objects.create(payload="held", **row)
+    look, meanwhile = delivery._look, [lambda: signal("paid", "new", now=NOON, key="7")]
+
+    def slow(*args, **named):
+        found = look(*args, **named)
+        if meanwhile:
+            do(meanwhile.pop()).result()
+        return found
+
+    statement = "SELECT 1 FROM spane_django_signal WHERE id = %s FOR UPDATE"
+    with elsewhere() as do, holding(statement, held.pk):
+        monkeypatch.setattr(delivery, "_look", slow)
+
+        assert do(lambda: delivery.match("paid", "7", now=machine.now)).result() == {"spane"}
+
+    machine.drain()
+    assert outputs(key)["w"] == "new"
 
 
 def test_waits_and_signals_of_one_key_at_the_same_instant_all_find_each_other(machine: Machine):
