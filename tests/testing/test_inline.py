@@ -399,6 +399,15 @@ def test_no_worker_is_left_at_work(spane: InlineEngine) -> None:
     assert not Worker.objects.filter(stopped_at=None).exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_no_other_worker_is_woken(wakes: list[str], spane: InlineEngine) -> None:
+    make_workflow({"a": ["b"]}).start()
+
+    spane.run()
+
+    assert wakes == []
+
+
 def test_a_steps_workflow_is_meant_with_it(spane: InlineEngine) -> None:
     flow: Workflow = fulfilment()
     other = make_workflow({"ship": []})
