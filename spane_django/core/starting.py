@@ -132,7 +132,7 @@ def key_of(expression: str, data: Json) -> str:
     return text if len(text) <= KEY_LENGTH else _digest(text)
 
 
-def sameness(data: Json) -> str:
+def key_of_all(data: Json) -> str:
     """Return the key of all of an input: the order of an object's names does not count."""
     return _digest(_canonical(decode(encode(data))))
 

@@ -150,12 +150,20 @@ class _Admission:
         if limit is None:
             return
         if row.slot not in self._room:
-            waiting = in_line(row.slot, now=self._now).count()
-            self._room[row.slot] = limit - taken(row.slot) - waiting
+            self._room[row.slot] = self._room_in(row.slot, limit)
         if self._room[row.slot] < 1:
             self._overflow(row, limit)
         else:
             self._room[row.slot] -= 1
+
+    def _room_in(self, slot: str, limit: int) -> int:
+        """Return how many more may start; less than none: so many are to make room."""
+        free = limit - taken(slot)
+        waiting = in_line(slot, now=self._now)
+        if self._terms.overflow is not Overflow.CANCEL_OLDEST:
+            # Who waits matters only where there is room: the line may be long.
+            waiting = waiting[: max(free, 0)]
+        return free - waiting.count()
 
     def _overflow(self, row: NewExecution, limit: int) -> None:
         match self._terms.overflow:

@@ -37,7 +37,7 @@ from .db import atomic, in_transaction, on_commit
 from .delivery import match, unmatched
 from .ending import Todo, end_all
 from .pausing import go_on_all, hold_all
-from .promote import fill, slots_with_pending
+from .promote import fill, slots_with_room
 from .wake import wake
 
 PAUSED_WITH_PARENT = "paused with its parent"
@@ -82,7 +82,7 @@ def follow_up_all(*, now: datetime) -> set[str]:
     orphans = _children().filter(parent_run__status__in=_FINAL_RUN)
     todo = close(orphans.values_list("id", flat=True), now=now)
     todo.paused |= follow_pauses(_children(), now=now)
-    todo.slots |= slots_with_pending()
+    todo.slots |= slots_with_room(now=now)
     todo.signals |= unmatched(now=now)
     close_stale(Approval.objects.all(), now=now)
     return queues | follow_up(todo, now=now)

@@ -18,7 +18,7 @@ from ..core.expressions import ExpressionError
 from ..core.ids import uuid7
 from ..core.json import Json, UnstorableValue, encode
 from ..core.schema import Fault, faults_in
-from ..core.starting import KEY_LENGTH, DuplicateRule, OnDuplicate, key_of, sameness
+from ..core.starting import KEY_LENGTH, DuplicateRule, OnDuplicate, key_of, key_of_all
 from ..core.statuses import ExecutionStatus
 from .payloads import store
 from .rows import NewExecution
@@ -71,9 +71,10 @@ class Sameness:
     wait: timedelta | None
 
     @property
-    def is_asked_for(self) -> bool:
-        """Whether others have to be looked for."""
-        return self.action is not OnDuplicate.ALLOW
+    def depends_on_input(self) -> bool:
+        """Whether each input has to be looked at for its key."""
+        is_asked_for = self.rule is not None or self.action is not OnDuplicate.ALLOW
+        return is_asked_for and self.key is None
 
     def key_for(self, data: Json) -> str | None:
         """Return the duplicate key of an input; None: it is like nothing else.
@@ -81,11 +82,11 @@ class Sameness:
         Raises:
             ExpressionError: the workflow's expression cannot be evaluated.
         """
-        if self.key is not None:
+        if not self.depends_on_input:
             return self.key
         if self.rule is not None and self.rule.key is not None:
             return key_of(self.rule.key, data) or None
-        return sameness(data) if self.rule is not None or self.is_asked_for else None
+        return key_of_all(data)
 
 
 def sameness_for(version: PreparedVersion, options: StartOptions) -> Sameness:
@@ -145,10 +146,13 @@ class _Template:
         Raises:
             InvalidInput: an expression cannot be evaluated.
         """
+        options, sameness = self._options, self._sameness
+        if self._version.definition.key is None and not sameness.depends_on_input:
+            return [(options.key or "", sameness.key)] * len(inputs)
         faults, keys = [], []
         for path, data in _named(inputs):
             try:
-                keys.append((self._key(data), self._sameness.key_for(data)))
+                keys.append((self._key(data), sameness.key_for(data)))
             except ExpressionError as error:
                 faults.append(Fault(path, "no_key", str(error)))
         if faults:

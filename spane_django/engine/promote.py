@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Max, OuterRef, Q, Subquery
 
 from ..conf import settings
 from ..core.statuses import ExecutionEvent, ExecutionStatus, after_execution
-from ..models import Execution, Workflow
+from ..models import Execution, NodeRun, Workflow
 from ..models.execution import ExecutionQuerySet
 from .db import atomic, connection, in_transaction
 from .release import release_roots
@@ -66,20 +66,24 @@ def taken(slot: str) -> int:
 
 def holders(slot: str) -> ExecutionQuerySet:
     """Return the executions that take the places of a slot: also while they are paused."""
-    unfinished = Execution.objects.filter(
-        slot=slot, status__in=[ExecutionStatus.RUNNING, ExecutionStatus.PAUSED]
-    )
-    return unfinished.filter(started_at__isnull=False)
+    return _holders().filter(slot=slot)
 
 
 def in_line(slot: str, *, now: datetime) -> ExecutionQuerySet:
     """Return the executions that start as soon as a slot has room, in no order."""
-    is_due = Q(start_at__isnull=True) | Q(start_at__lte=now)
-    # One whose parent is paused, or goes on without it because others have failed.
-    waits = Q(follows_parent=True, parent__status=ExecutionStatus.PAUSED)
-    waits |= Q(parent_run__available_at__lte=now)
-    pending = Execution.objects.filter(is_due, slot=slot, status=ExecutionStatus.PENDING)
-    return pending.exclude(waits)
+    # Not one whose parent is paused, or goes on without it because others have failed.  These are
+    # looked up one by one, by key, and only of children: the first of a long line are found at
+    # once.  PostgreSQL would make one hash of all node runs for an EXISTS here.
+    parents = Execution.objects.filter(pk=OuterRef("parent_id"))
+    runs = NodeRun.objects.filter(pk=OuterRef("parent_run_id"))
+    is_held = Q(follows_parent=True, parent_status=ExecutionStatus.PAUSED)
+    return (
+        _due(now)
+        .filter(slot=slot)
+        .annotate(parent_status=Subquery(parents.values("status")))
+        .annotate(wakes_at=Subquery(runs.values("available_at")))
+        .filter(Q(parent_run__isnull=True) | (~is_held & (Q(wakes_at=None) | Q(wakes_at__gt=now))))
+    )
 
 
 def place_in_line(execution: Execution, *, now: datetime) -> int:
@@ -116,10 +120,31 @@ def locked_workflow(workflow_id: int) -> Workflow:
     return Workflow.objects.select_for_update(no_key=_has_no_key()).get(pk=workflow_id)
 
 
-def slots_with_pending() -> set[str]:
-    """Return the slots in which executions wait."""
-    pending = Execution.objects.filter(status=ExecutionStatus.PENDING).exclude(slot="")
-    return set(pending.order_by("slot").values_list("slot", flat=True).distinct())
+def slots_with_room(*, now: datetime) -> set[str]:
+    """Return the slots in which executions wait though there is room, by a look without locks."""
+    slots = _due(now).exclude(slot="").order_by().values_list("slot", "workflow_id")
+    waiting = list(slots.annotate(limit=Max("slot_limit")))
+    if not waiting:
+        return set()
+    started = _holders().exclude(slot="").order_by().values_list("slot")
+    held: dict[str, int] = dict(started.annotate(count=Count("pk")))
+    workflows = Workflow.objects.in_bulk({workflow_id for _, workflow_id, _ in waiting})
+    return {
+        slot
+        for slot, workflow_id, stored in waiting
+        if (limit := limit_of(slot, stored, workflows[workflow_id])) is None
+        or held.get(slot, 0) < limit
+    }
+
+
+def _holders() -> ExecutionQuerySet:
+    holding = [ExecutionStatus.RUNNING, ExecutionStatus.PAUSED]
+    return Execution.objects.filter(status__in=holding, started_at__isnull=False)
+
+
+def _due(now: datetime) -> ExecutionQuerySet:
+    is_due = Q(start_at__isnull=True) | Q(start_at__lte=now)
+    return Execution.objects.filter(is_due, status=ExecutionStatus.PENDING)
 
 
 def _fill(slot: str, *, now: datetime) -> set[str]:

@@ -14,7 +14,7 @@ from spane_django.core.outcome import Failure
 from spane_django.engine import followup
 from spane_django.engine.control import cancel, pause, resume
 from spane_django.engine.explain import explain
-from spane_django.engine.promote import fill, promote
+from spane_django.engine.promote import fill, holders, promote, slots_with_room
 from spane_django.engine.retry import replay, retry_failed
 from spane_django.engine.start import NoRoom, StartOptions, start, start_many
 from spane_django.engine.sweep import expire, next_due, sweep
@@ -424,3 +424,37 @@ def test_under_four_starting_threads_and_workers_never_more_run_than_there_are_p
 
     assert max(most_seen) == 3
     assert set(Execution.objects.values_list("status", flat=True)) == {"completed"}
+
+
+def test_the_sweep_looks_at_full_slots_without_a_lock(machine: Machine):
+    machine.publish(ONE, key="tenant", maxExecutions={"max": 1, "perKey": True})
+    for name in ("ada", "bob", "eve"):
+        machine.start({"tenant": name})
+        machine.start({"tenant": name})
+
+    assert slots_with_room(now=machine.now) == set()
+
+    Execution.objects.filter(key="bob", status="running").update(status="completed")
+    assert slots_with_room(now=machine.now) == {Execution.objects.filter(key="bob")[0].slot}
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    ("rows", "index"),
+    [
+        (lambda slot: holders(slot), "spane_slots_taken"),
+        (
+            lambda slot: Execution.objects.unfinished().filter(workflow_id=1, duplicate_key="k"),
+            "spane_duplicates",
+        ),
+    ],
+)
+def test_what_a_start_asks_for_has_an_index(machine: Machine, rows, index):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite plans otherwise")
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = rows("workflow:1").explain()
+
+    assert index in plan
