@@ -108,7 +108,7 @@ def reassign(
     """
     given = {"queue": queue, "priority": priority}
     values = {name: value for name, value in given.items() if value is not None}
-    if faults := list(_reassign_faults(queue, priority)):
+    if faults := list(reassign_faults(queue, priority)):
         raise InvalidInput(faults)
     with atomic():
         execution = locked(execution_id)
@@ -139,7 +139,8 @@ def _unfinished(execution: Execution, node_id: str | None) -> list[NodeRun]:
     return found
 
 
-def _reassign_faults(queue: str | None, priority: int | None) -> Iterator[Fault]:
+def reassign_faults(queue: str | None, priority: int | None) -> Iterator[Fault]:
+    """Yield why nothing can be moved so."""
     if queue is None and priority is None:
         yield Fault("", "missing", "give a queue, a priority or both")
     if queue is not None and not 1 <= len(queue) <= _LONGEST_QUEUE:

@@ -242,7 +242,7 @@ def _checked(rerun: Rerun, version: PreparedVersion, *, now: datetime) -> _Value
         InvalidInput: with every fault.
         UnknownNodeRun: the version has no such node.
     """
-    faults = [*_fitting_faults(rerun), *_input_faults(rerun, version)]
+    faults = [*fitting_faults(rerun), *_input_faults(rerun, version)]
     if faults:
         raise InvalidInput(faults)
     if rerun.node_id is not None and rerun.node_id not in version.nodes:
@@ -254,7 +254,8 @@ def _checked(rerun: Rerun, version: PreparedVersion, *, now: datetime) -> _Value
     return _Values(data, output)
 
 
-def _fitting_faults(rerun: Rerun) -> Iterator[Fault]:
+def fitting_faults(rerun: Rerun) -> Iterator[Fault]:
+    """Yield what does not fit together, whatever execution it is for."""
     if (rerun.start is From.NODE) != (rerun.node_id is not None):
         message = "name a node exactly if it is to run from a node"
         yield Fault("nodeId", "unfitting", message)

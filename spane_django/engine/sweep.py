@@ -17,6 +17,7 @@ from ..conf import settings
 from ..core.outcome import Lost
 from ..core.statuses import ExecutionEvent, ExecutionStatus
 from ..models import Execution, Gate, NodeRun, Worker
+from .bulk import advance_abandoned
 from .claim import Claim
 from .control import locked
 from .db import atomic
@@ -39,12 +40,14 @@ class Swept:
         recovered: Node runs taken back from dead workers.
         promoted: Executions whose delayed start had come.
         expired: Executions that outran their deadline.
+        operated: Executions dealt with in bulk operations that nobody else drives.
         queues: Queues with node runs that may be claimed now: wake them.
     """
 
     recovered: int = 0
     promoted: int = 0
     expired: int = 0
+    operated: int = 0
     queues: set[str] = field(default_factory=set)
 
 
@@ -52,6 +55,7 @@ def sweep(*, now: datetime) -> Swept:
     """Do everything that time alone brings about, and say which queues have work."""
     swept = Swept(recovered=recover(now=now))
     swept.promoted, swept.expired = fire_timers(now=now)
+    swept.operated = advance_abandoned(now=now)
     swept.queues = follow_up_all(now=now) | due_queues(now=now)
     return swept
 
