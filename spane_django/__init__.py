@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         approve,
         archive_version,
         archive_workflow,
+        body,
         cancel,
         compare_versions,
         discard_dead_letter,
@@ -41,7 +42,16 @@ if TYPE_CHECKING:
         workflows,
     )
     from .core.errors import InvalidDefinition, InvalidInput, SpaneError
-    from .core.outcome import AskApproval, Delay, Permanent, Result, RetryAfter, WaitFor
+    from .core.outcome import (
+        AskApproval,
+        Child,
+        Delay,
+        Permanent,
+        Result,
+        RetryAfter,
+        StartChildren,
+        WaitFor,
+    )
     from .core.retry import Backoff, Retry
     from .core.schema import Fault
     from .core.starting import DuplicateRule, MaxExecutions, OnDuplicate, Overflow
@@ -54,6 +64,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AskApproval",
     "Backoff",
+    "Child",
     "Context",
     "Delay",
     "DuplicateExecution",
@@ -71,6 +82,7 @@ __all__ = [
     "Retry",
     "RetryAfter",
     "SpaneError",
+    "StartChildren",
     "Step",
     "WaitFor",
     "Workflow",
@@ -78,6 +90,7 @@ __all__ = [
     "approve",
     "archive_version",
     "archive_workflow",
+    "body",
     "cancel",
     "compare_versions",
     "discard_dead_letter",
@@ -107,6 +120,7 @@ __all__ = [
 _MODULES = {
     "AskApproval": "core.outcome",
     "Backoff": "core.retry",
+    "Child": "core.outcome",
     "Context": "nodes",
     "Delay": "core.outcome",
     "DuplicateExecution": "engine.duplicates",
@@ -124,6 +138,7 @@ _MODULES = {
     "Retry": "core.retry",
     "RetryAfter": "core.outcome",
     "SpaneError": "core.errors",
+    "StartChildren": "core.outcome",
     "WaitFor": "core.outcome",
     "node": "nodes",
     "register_function": "nodes",

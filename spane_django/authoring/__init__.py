@@ -5,6 +5,7 @@
 `waits` read the clock and call the engine.  Everything here is exported by `spane_django` itself.
 """
 
+from .options import body
 from .registered import DuplicateWorkflow, register, workflows
 from .verbs import (
     cancel,
@@ -43,6 +44,7 @@ __all__ = [
     "approve",
     "archive_version",
     "archive_workflow",
+    "body",
     "cancel",
     "compare_versions",
     "discard_dead_letter",

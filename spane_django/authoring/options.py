@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, Unpack
 
 from ..core.json import Json
 from ..core.plan import JoinRule
@@ -32,6 +32,7 @@ class NodeOptions(TypedDict, total=False):
             receive ``{"error": …}`` as its data.
         queue: The queue whose workers run it; None: the node type's, else the workflow's.
         priority: 1 to 10, higher first; None: the execution's.
+        undo: What undoes this node if the execution fails after it has completed: a :func:`body`.
     """
 
     retry: Retry | None
@@ -41,6 +42,7 @@ class NodeOptions(TypedDict, total=False):
     continue_on_fail: bool | None
     queue: str | None
     priority: int | None
+    undo: Mapping[str, Any] | None
 
 
 class WorkflowOptions(TypedDict, total=False):
@@ -56,6 +58,9 @@ class WorkflowOptions(TypedDict, total=False):
         timeout: Seconds or a timedelta that an execution may take from its start.
         input_schema: A JSON Schema that inputs must fit.
         key: An expression over the input that says whose an execution is, such as a tenant.
+        max_concurrency: So many nodes of one execution run at once.
+        on_error: The id of a workflow that is started when an execution has failed.
+        finally_: What runs once an execution has ended, however it did: a :func:`body`.
         max_executions: So many run at once, the others wait as ``pending``; a `MaxExecutions`
             says more.
         on_duplicate: What becomes of a start while one with the same input has not ended:
@@ -76,10 +81,25 @@ class WorkflowOptions(TypedDict, total=False):
     timeout: float | timedelta | None
     input_schema: Mapping[str, Any] | bool | None
     key: str | None
+    max_concurrency: int | None
+    on_error: str | None
+    finally_: Mapping[str, Any] | None
     max_executions: int | MaxExecutions | None
     on_duplicate: OnDuplicate | str | DuplicateRule | None
     save_data: Literal["all", "failed", "none"] | None
     keep_days: Mapping[Literal["completed", "failed", "cancelled"], float | None] | None
+
+
+def body(
+    type: str, config: Mapping[str, Any] | None = None, **options: Unpack[NodeOptions]
+) -> dict[str, Json]:
+    """Return a node that stands in another's config or options: what a map or a loop repeats,
+    what undoes a node, what runs finally.
+
+    Raises:
+        TypeError: there is no such option.
+    """
+    return {"type": type, "config": dict(config or {}), **node_fields(options)}
 
 
 def node_fields(options: NodeOptions) -> dict[str, Json]:
@@ -168,6 +188,7 @@ _NODE: _Table = {
     "continue_on_fail": ("continueOnFail", _same),
     "queue": ("queue", _same),
     "priority": ("priority", _same),
+    "undo": ("undo", dict),
 }
 _WORKFLOW: _Table = {
     "description": ("description", _same),
@@ -178,6 +199,9 @@ _WORKFLOW: _Table = {
     "timeout": ("timeout", _milliseconds),
     "input_schema": ("inputSchema", _same),
     "key": ("key", _same),
+    "max_concurrency": ("maxConcurrency", _same),
+    "on_error": ("onError", lambda workflow: {"workflowId": workflow}),
+    "finally_": ("finally", dict),
     "max_executions": ("maxExecutions", _max_executions),
     "on_duplicate": ("onDuplicate", _on_duplicate),
     "save_data": ("saveData", _same),

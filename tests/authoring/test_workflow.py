@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spane_django import Backoff, Context, InvalidDefinition, Node, Retry, Step, Workflow
+from spane_django import Backoff, Context, InvalidDefinition, Node, Retry, Step, Workflow, body
 from spane_django.authoring.options import node_fields
 from spane_django.core.definition import Limits, NodeDefinition, read
 from spane_django.core.options import NODE_OPTIONS
@@ -277,6 +277,23 @@ def test_options_are_written_as_the_wire_names_them() -> None:
     }  # fmt: skip
     assert b["join"] == {"rule": "n_of_m", "n": 2}
     assert "timeout" not in b
+
+
+def test_bodies_stand_where_they_run():
+    flow = Workflow(
+        "saga", max_concurrency=3, on_error="alert", finally_=body("log", {"message": "over"})
+    )
+    flow.add("book", "log", {"message": "book"}, undo=body("log", {"message": "no"}, timeout=2))
+    flow.add("each", "map", {"node": body("log", {"message": "one"})})
+
+    raw = flow.definition()
+
+    assert raw["maxConcurrency"] == 3
+    assert raw["onError"] == {"workflowId": "alert"}
+    assert raw["finally"] == {"type": "log", "config": {"message": "over"}}
+    undo = raw["nodes"][0]["undo"]
+    assert undo == {"type": "log", "config": {"message": "no"}, "timeout": 2000}
+    assert flow.check() == []
 
 
 @given(
