@@ -1,6 +1,7 @@
 """The examples of the documentation: each can be published as it stands.
 
-A section's JSON and its Python say the same.  Links and pictures lead somewhere.
+A section's JSON and its Python say the same, and the tests that the testing kit's page shows
+pass.  Links and pictures lead somewhere.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from spane_django import Workflow
 from spane_django.engine.publish import validate
 from spane_django.models import WorkflowVersion
 from spane_django.nodes.base import registry
+from spane_django.testing import InlineEngine
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -38,6 +40,13 @@ def examples() -> Iterator[Any]:
                     yield pytest.param((raw, code), id=f"{page.stem}-{raw['id']}")
 
 
+def shown_tests() -> Iterator[str]:
+    """Yield the code of the testing kit's page that holds tests of the fixture ``spane``."""
+    for kind, text in BLOCK.findall((DOCS / "testing.md").read_text()):
+        if kind == "python" and "(spane):" in text:
+            yield text
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
@@ -53,7 +62,7 @@ def completed(raw: dict[str, Any]) -> dict[str, Any]:
 
 def said_in_python(blocks: list[str]) -> dict[str, dict[str, Any]]:
     """Return the definitions that Python code makes or publishes, by id."""
-    said = {}
+    said: dict[str, dict[str, Any]] = {}
     for block in blocks:
         names: dict[str, Any] = {}
         exec(block, names)
@@ -80,6 +89,20 @@ def test_an_example_can_be_published_and_python_says_what_its_json_says(example:
 
     assert list(map(str, faults)) == []
     assert not code or completed(said[raw["id"]]) == completed(raw)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("code", list(shown_tests()))
+def test_a_test_of_the_kits_page_passes(code: str) -> None:
+    names: dict[str, Any] = {}
+
+    exec(code, names)
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+
+    assert tests
+    for test in tests:
+        with InlineEngine() as spane:
+            test(spane)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
