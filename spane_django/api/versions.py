@@ -116,7 +116,7 @@ class DraftView(EngineView):
 
     def get(self, request: Request, workflow_id: str) -> Response:
         draft = drafts.find_draft(workflow_id)
-        faults = validate(draft.definition)[1]
+        faults = validate(draft.definition, against_published=True)[1]
         return Response({**_saved(draft, faults), "definition": draft.definition})
 
     def put(self, request: Request, workflow_id: str) -> Response:

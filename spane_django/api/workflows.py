@@ -82,7 +82,10 @@ class ValidateView(EngineView):
     permissions = {"POST": "spane_django.publish_workflow"}
 
     def post(self, request: Request, workflow_id: str) -> Response:
-        faults = [*id_faults(request.data, workflow_id), *validate(request.data)[1]]
+        faults = [
+            *id_faults(request.data, workflow_id),
+            *validate(request.data, against_published=True)[1],
+        ]
         return Response({"valid": not faults, "details": list(present_faults(faults))})
 
 

@@ -79,7 +79,9 @@ def save_draft(
             content_hash=content_hash(raw),
         )
         record("save_draft", now=now, by=by, target=str(version))
-    return Draft(version=version, faults=validate(raw, check_nodes=check_nodes)[1])
+    return Draft(
+        version=version, faults=validate(raw, check_nodes=check_nodes, against_published=True)[1]
+    )
 
 
 def publish_draft(

@@ -41,11 +41,18 @@ def part_faults(definition: Definition) -> Iterator[Fault]:
             yield Fault(path, "nested_body", f"{message} ({name})")
 
 
-def recursion_faults(definition: Definition) -> Iterator[Fault]:
-    """Yield a fault for each node through which a workflow would start itself again."""
+def recursion_faults(definition: Definition, *, through_published: bool) -> Iterator[Fault]:
+    """Yield a fault for each node through which a workflow would start itself again.
+
+    Args:
+        through_published: Also by way of other workflows, as they are published now.
+    """
     for index, node in enumerate(definition.raw["nodes"]):
         for started in _starts(node):
-            trail = _way_back(started, definition.id)
+            if started == definition.id:
+                trail = [started]
+            else:
+                trail = _way_back(started, definition.id) if through_published else []
             if trail:
                 way = " → ".join([definition.id, *trail])
                 message = f"the workflow would start itself for ever: {way}"

@@ -25,18 +25,23 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 
-def validate(raw: Any, *, check_nodes: bool = True) -> tuple[Definition | None, list[Fault]]:
+def validate(
+    raw: Any, *, check_nodes: bool = True, against_published: bool = False
+) -> tuple[Definition | None, list[Fault]]:
     """Return the definition, if the document has the shape of one, and all of its faults.
 
     Args:
         check_nodes: Also check types and configs against the node types of this process.
+        against_published: Also find what only the published workflows tell, in the database:
+            a workflow that would start itself again through others.
     """
     limits = Limits(nodes=settings.MAX_NODES, size_bytes=settings.MAX_DEFINITION_BYTES)
     definition, faults = read(raw, limits=limits)
     if definition is not None and check_nodes:
         faults += node_faults(definition)
     if definition is not None and check_nodes and not faults:
-        faults += [*part_faults(definition), *recursion_faults(definition)]
+        faults += part_faults(definition)
+        faults += recursion_faults(definition, through_published=against_published)
     return definition, faults
 
 
@@ -63,7 +68,7 @@ def publish(
     Raises:
         InvalidDefinition: with every fault; nothing has been written.
     """
-    definition, faults = validate(raw, check_nodes=check_nodes)
+    definition, faults = validate(raw, check_nodes=check_nodes, against_published=True)
     if faults or definition is None:
         raise InvalidDefinition(faults)
     digest = content_hash(raw)
