@@ -13,7 +13,17 @@ from typing import Any
 from django.db.transaction import non_atomic_requests
 from django.urls import URLPattern, path
 
-from .api import approvals, dead_letters, executions, moves, signals, status, versions, workflows
+from .api import (
+    approvals,
+    dead_letters,
+    executions,
+    listing,
+    moves,
+    signals,
+    status,
+    versions,
+    workflows,
+)
 
 app_name = "spane_django"
 
@@ -41,6 +51,7 @@ urlpatterns = [
     path(f"{_WORKFLOW}/draft", versions.DraftView.as_view(), name="draft"),
     path(f"{_WORKFLOW}/draft/publish", versions.PublishDraftView.as_view(), name="publish-draft"),
     path(f"{_WORKFLOW}/migrate", moves.MigrateView.as_view(), name="migrate"),
+    path("api/executions", listing.ExecutionsView.as_view(), name="executions"),
     path(_EXECUTION, executions.ExecutionView.as_view(), name="execution"),
     path(f"{_EXECUTION}/logs", executions.LogsView.as_view(), name="logs"),
     path(f"{_EXECUTION}/trace", executions.TraceView.as_view(), name="trace"),

@@ -21,7 +21,7 @@ from ..models.payloads import shown
 from ..models.story import LogEntry, output
 from .base import has_perm
 from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
-from .filters import CreatedFilter, ids_beginning_with
+from .filters import CreatedFilter, LevelFilter, ids_beginning_with
 from .present import (
     brief,
     chip,
@@ -64,7 +64,7 @@ class ExecutionAdmin(VerbsAdmin):
     list_display = (
         "identity", "workflow_or_replay", "standing", "progress", "lately", "took",
     )  # fmt: skip
-    list_filter = ("status", "workflow", CreatedFilter)
+    list_filter = ("status", "workflow", CreatedFilter, LevelFilter)
     list_select_related = ("workflow", "version")
     list_defer = ("input", "workflow__description", "version__definition")
     search_fields = ("id",)
@@ -79,7 +79,7 @@ class ExecutionAdmin(VerbsAdmin):
     verbs = (PAUSE, RESUME, RETRY, REPLAY, CANCEL)
     fields = (
         "of_version", "created", "starts", "began", "ended", "took", "due", "priority",
-        "started_by", "idempotency_key", "origin", "copies",
+        "started_by", "idempotency_key", "started_from", "has_started", "origin", "copies",
     )  # fmt: skip
     empty_hint = _("Nothing has been started yet. Start a workflow:")
     empty_command = "python manage.py spane_start WORKFLOW_ID"
@@ -188,6 +188,27 @@ class ExecutionAdmin(VerbsAdmin):
         if execution.started_at is None:
             return None
         return length((execution.finished_at or current_time()) - execution.started_at)
+
+    @admin.display(description=_("parent"))
+    def started_from(self, execution: Execution) -> SafeString | None:
+        if execution.parent_id is None:
+            return None
+        run = execution.parent_run
+        node = link(page_of(NodeRun, run.pk, self.site), code(run.node_id)) if run else ""
+        place = "" if execution.item is None else f"#{execution.item}"
+        said = (self._linked(execution.parent_id), execution.get_relation_display(), node, place)
+        return format_html_join(" ", "{}", [(part,) for part in said if part])
+
+    @admin.display(description=_("children"))
+    def has_started(self, execution: Execution) -> SafeString | None:
+        shown = [
+            link(
+                list_of(Execution, self.site, parent=str(execution.pk), status__exact=status),
+                chip(status, count=count),
+            )
+            for status, count in execution.count_children().items()
+        ]
+        return format_html_join(" ", "{}", [(part,) for part in shown]) or None
 
     @admin.display(description=_("replay of"))
     def origin(self, execution: Execution) -> SafeString | None:

@@ -60,23 +60,15 @@ class CreatedFilter(admin.SimpleListFilter):
         return queryset.filter(pk__gte=first_id(current_time() - length))
 
 
-class ResolvedFilter(admin.SimpleListFilter):
-    """Shows open dead letters unless asked for others."""
+class _DefaultFilter(admin.SimpleListFilter):
+    """A filter that narrows also if nothing is chosen, to what `usual` names."""
 
-    title = _("status")
-    parameter_name = "resolved"
     ALL: ClassVar[str] = "all"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [
-            (DeadLetter.Resolution.RETRIED, _("retried")),
-            (DeadLetter.Resolution.DISCARDED, _("discarded")),
-            (self.ALL, _("All")),
-        ]
+    usual: ClassVar[Any] = ""
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        own = [(None, _("open")), *self.lookup_choices]
-        for value, label in own:
+        usual: tuple[Any, Any] = (None, self.usual)
+        for value, label in (usual, *self.lookup_choices):
             yield {
                 "selected": self.value() == value,
                 "query_string": changelist.get_query_string(
@@ -85,6 +77,40 @@ class ResolvedFilter(admin.SimpleListFilter):
                 ),
                 "display": label,
             }
+
+
+class LevelFilter(_DefaultFilter):
+    """Shows executions that were started on their own, unless asked for all.
+
+    Who searches, or looks for the children of one, asks for whatever there is.
+    """
+
+    title = _("level")
+    parameter_name = "level"
+    usual = _("started on their own")
+    _ASKS_FOR_ALL = ("q", "parent", "parent_run")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(self.ALL, _("All, with those that others started"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asks = any(request.GET.get(name) for name in self._ASKS_FOR_ALL)
+        return queryset if asks or self.value() == self.ALL else queryset.filter(parent=None)
+
+
+class ResolvedFilter(_DefaultFilter):
+    """Shows open dead letters unless asked for others."""
+
+    title = _("status")
+    parameter_name = "resolved"
+    usual = _("open")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            (DeadLetter.Resolution.RETRIED, _("retried")),
+            (DeadLetter.Resolution.DISCARDED, _("discarded")),
+            (self.ALL, _("All")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == self.ALL:

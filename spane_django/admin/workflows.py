@@ -121,7 +121,8 @@ class WorkflowAdmin(VerbsAdmin):
 
     def prepare(self, rows: list[Any]) -> None:
         counted = (
-            Execution.objects.filter(workflow__in=rows, pk__gte=first_id(current_time() - _DAY))
+            Execution.objects.top_level()
+            .filter(workflow__in=rows, pk__gte=first_id(current_time() - _DAY))
             .order_by()
             .values_list("workflow", "status")
             .annotate(Count("pk"))

@@ -116,7 +116,9 @@ def find_execution(given: str) -> Execution:
         UnknownExecution: there is none.
     """
     key = execution_key(given)
-    found = Execution.objects.select_related("workflow", "version").filter(pk=key).first()
+    executions = Execution.objects.select_related("workflow", "version", "parent_run")
+    executions = executions.defer("parent_run__output", "parent_run__checkpoint")
+    found = executions.filter(pk=key).first()
     if found is None:
         raise control.UnknownExecution(f"there is no execution {key}")
     return found

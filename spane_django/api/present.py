@@ -24,7 +24,7 @@ Shown = dict[str, Any]
 
 
 def present_execution(execution: Execution, *, with_payloads: bool) -> Shown:
-    """Return an execution with the results of its nodes: three queries."""
+    """Return an execution with the results of its nodes: a few queries, however many there are."""
     runs = execution.node_runs.order_by("id").defer("checkpoint")
     if not with_payloads:
         runs = runs.defer("checkpoint", "output")
@@ -39,6 +39,8 @@ def present_execution(execution: Execution, *, with_payloads: bool) -> Shown:
         "nodeResults": {
             run.node_id: _node_result(run, read if with_payloads else None) for run in runs
         },
+        "parent": _parent(execution),
+        "children": execution.count_children(),
         "metadata": {} if replayed_from is None else {"replayedFrom": replayed_from},
         "payloadsHidden": not with_payloads,
         "dataClearedAt": execution.cleared_at,
@@ -59,6 +61,16 @@ def present_status(execution: Execution) -> Shown:
         "deadlineAt": execution.deadline_at,
         "finishedAt": execution.finished_at,
         "durationMs": None if duration is None else duration * 1_000,
+    }
+
+
+def present_listed(execution: Execution) -> Shown:
+    """Return an execution as lists have it; its workflow, version and parent's node are at hand."""
+    return {
+        **present_status(execution),
+        "version": execution.version.number,
+        "priority": execution.priority,
+        "parent": _parent(execution),
     }
 
 
@@ -128,6 +140,17 @@ def present_health(health: Health) -> Shown:
 def present_check(check: Check) -> Shown:
     """Return one check."""
     return {"status": check.level, "message": check.message, **check.facts}
+
+
+def _parent(execution: Execution) -> Shown | None:
+    if execution.parent_id is None:
+        return None
+    return {
+        "executionId": execution.parent_id,
+        "nodeId": execution.parent_run.node_id if execution.parent_run else None,
+        "relation": execution.relation,
+        "item": execution.item,
+    }
 
 
 def _node_result(run: NodeRun, read: Callable[[Any], Any] | None) -> Shown:

@@ -31,15 +31,21 @@ def add_execution_filters(parser: ArgumentParser) -> None:
         "--until", type=instant, metavar="TIME", help="Only executions created before."
     )
     parser.add_argument("--key", metavar="KEY", help="Only the one with this idempotency key.")
+    parser.add_argument(
+        "--parent", metavar="ID",
+        help="Those that this execution has started; without: those that none has.",
+    )  # fmt: skip
 
 
 def executions_of(options: dict[str, Any]) -> ExecutionQuerySet:
-    """Return the executions that the options choose, newest first.
+    """Return the executions that the options choose, newest first; children only if asked for.
 
     Raises:
-        UnknownWorkflow: the workflow that they name does not exist.
+        UnknownWorkflow, WrongUse, UnknownExecution: what they name does not exist.
     """
     executions = Execution.objects.select_related("workflow", "version").order_by("-id")
+    parent = options["parent"]
+    executions = executions.filter(parent=execution_of(parent) if parent else None)
     filters = {
         "workflow": _workflow(options["workflow"]),
         "status__in": options["status"],
@@ -52,7 +58,7 @@ def executions_of(options: dict[str, Any]) -> ExecutionQuerySet:
 
 def has_execution_filter(options: dict[str, Any]) -> bool:
     """Say whether any option restricts the executions."""
-    return any(options[name] for name in ("workflow", "status", "since", "until", "key"))
+    return any(options[name] for name in ("workflow", "status", "since", "until", "key", "parent"))
 
 
 def ids_of(given: Sequence[str]) -> list[UUID]:

@@ -495,6 +495,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='execution',
+            index=models.Index(condition=models.Q(('parent__isnull', True)), fields=['-id'], name='spane_top_level'),
+        ),
+        migrations.AddIndex(
+            model_name='execution',
             index=models.Index(condition=models.Q(('parent__isnull', False)), fields=['parent', 'id'], name='spane_children'),
         ),
         migrations.AddIndex(

@@ -55,6 +55,9 @@ BAD = workflow(
 )
 SLOW = workflow("slow", node("nap", "delay", {"duration": "P3D"}))
 EVIL = workflow("evil", node(SCRIPT, "log", {"message": ATTRIBUTE}), name=ATTRIBUTE)
+EACH = workflow(
+    "each", node("each", "map", {"node": {"type": "log", "config": {"message": "an item"}}})
+)
 WIDE = workflow(
     "wide",
     node("split", "set", {"values": {}}, [], [f"part-{i}" for i in range(200)]),

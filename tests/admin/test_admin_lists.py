@@ -17,7 +17,7 @@ from spane_django.engine import retry, workers
 from spane_django.models import DeadLetter, Execution, NodeRun, Worker, Workflow
 from tests.admin.conftest import Login
 from tests.admin.pages import list_of, page_of, user_of
-from tests.admin.stage import BAD, GOOD, ended, published, started
+from tests.admin.stage import BAD, EACH, GOOD, ended, published, started
 
 
 def found(client: Client, model: type[Model], query: str) -> list[object]:
@@ -67,6 +67,39 @@ def test_executions_are_filtered_by_status_workflow_and_age(boss: Client) -> Non
     assert set(found(boss, Execution, "?created=24h")) == {good.pk, bad.pk}
     assert len(found(boss, Execution, "?created=7d")) == 3
     assert found(boss, Execution, f"?workflow__id__exact={bad.workflow_id}") == [bad.pk]
+
+
+def test_children_are_listed_for_those_who_look_for_them(boss: Client) -> None:
+    parent = ended(EACH, [1, 2, 3])
+    other = started(GOOD)
+    children = set(parent.children.values_list("pk", flat=True))
+    child = min(children)
+
+    assert found(boss, Execution, "") == [other.pk, parent.pk]
+    assert set(found(boss, Execution, f"?parent={parent.pk}&status__exact=completed")) == children
+    assert set(found(boss, Execution, "?level=all")) == {other.pk, parent.pk, *children}
+    assert found(boss, Execution, f"?q={child}") == [child]
+
+
+def test_a_parent_leads_to_its_children_and_they_back_to_it(boss: Client) -> None:
+    parent = ended(EACH, [1, 2, 3])
+    child = parent.children.get(item=2)
+
+    above = boss.get(page_of(parent)).content.decode()
+    below = boss.get(page_of(child)).content.decode()
+
+    assert list_of(Execution, f"?parent={parent.pk}&amp;status__exact=completed") in above
+    assert page_of(parent) in below
+    assert page_of(parent.node_runs.get()) in below
+    assert "#2" in below
+
+
+def test_a_workflow_counts_what_was_started_on_its_own(boss: Client) -> None:
+    parent = ended(EACH, [1, 2, 3])
+
+    (row,) = boss.get(list_of(Workflow)).context["cl"].result_list
+
+    assert (row.pk, row.status_counts) == (parent.workflow_id, {"completed": 1})
 
 
 def test_node_runs_are_filtered_by_execution(boss: Client) -> None:

@@ -210,9 +210,9 @@ def test_showing_an_execution_takes_as_many_queries_for_many_nodes_as_for_few(
     few = run_flow(api, definition("a", "b", key="few"))
     many = run_flow(api, definition(*(f"n{index}" for index in range(30)), key="many"))
 
-    # The token, three of the permissions, the execution, its runs, its output.
+    # The token, three of the permissions, the execution, its runs, its output, its children.
     for execution_id in (few, many):
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(7):
             api.get(f"/api/executions/{execution_id}")
 
 
@@ -225,3 +225,75 @@ def test_a_retry_waits_for_its_time(api: Api) -> None:
 
     assert (waiting["status"], waiting["attempt"], waiting["error"]) == ("ready", 2, "busy")
     assert ran_later == 1
+
+
+def mapped(api: Api, count: int) -> str:
+    """Run a map over so many items, and return its execution."""
+    raw = {
+        "id": "all",
+        "name": "all",
+        "entryNodeId": "each",
+        "nodes": [{"id": "each", "type": "map", "config": {"node": {"type": "task"}}}],
+    }
+    return run_flow(api, raw, list(range(count)))
+
+
+def listed(api: Api, query: str = "") -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = api.get(f"/api/executions{query}").json()["items"]
+    return items
+
+
+def test_lists_leave_out_what_other_executions_have_started(api: Api) -> None:
+    plain, parent = run_flow(api, definition("a")), mapped(api, 3)
+
+    assert [item["executionId"] for item in listed(api)] == [parent, plain]
+    assert {item["parent"]["executionId"] for item in listed(api, f"?parent={parent}")} == {parent}
+
+
+def test_a_child_says_whose_it_is_and_a_parent_how_many_it_has(api: Api) -> None:
+    parent = mapped(api, 3)
+    children = listed(api, f"?parent={parent}")
+
+    child = api.get(f"/api/executions/{children[0]['executionId']}").json()
+
+    assert child["parent"] == {
+        "executionId": parent,
+        "nodeId": "each",
+        "relation": "child",
+        "item": 2,
+    }
+    assert [item["parent"]["item"] for item in children] == [2, 1, 0]
+    shown = api.get(f"/api/executions/{parent}").json()
+    assert (shown["children"], shown["parent"]) == ({"completed": 3}, None)
+
+
+def test_lists_are_narrowed_by_workflow_and_status_and_come_in_pages(api: Api) -> None:
+    broken = failed(api)
+    fine = [run_flow(api, definition("a", key="fine")) for _ in range(3)]
+
+    page = api.get("/api/executions?workflowId=fine&limit=2").json()
+    rest = api.get(page["next"]).json()
+
+    assert [item["executionId"] for item in listed(api, "?status=failed")] == [broken]
+    assert [item["executionId"] for item in page["items"] + rest["items"]] == fine[::-1]
+    assert rest["next"] is None
+    assert listed(api, "?workflowId=fine&status=failed") == []
+
+
+def test_a_list_of_what_cannot_be_is_refused(api: Api) -> None:
+    wrong = api.get("/api/executions?status=done")
+    unknown = api.get("/api/executions?parent=nothing")
+
+    assert (wrong.status_code, unknown.status_code) == (400, 404)
+    assert "completed" in wrong.content.decode()
+
+
+def test_listing_takes_as_many_queries_for_many_as_for_few(
+    api: Api, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    few, many = mapped(api, 2), mapped(api, 30)
+
+    # The token, two of the permissions, the page.
+    for parent in (few, many):
+        with django_assert_num_queries(4):
+            listed(api, f"?parent={parent}")

@@ -11,12 +11,21 @@ import pytest
 from django.db import connections
 
 from spane_django.engine.control import pause
+from spane_django.engine.publish import publish
 from spane_django.engine.start import StartOptions, start
 from spane_django.models import Execution, NodeRun, Worker
 from tests.management.conftest import ask, work
 from tests.management.project import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+_BODY = {"type": "log", "config": {"message": "an item"}}
+EACH = {
+    "id": "each",
+    "name": "each",
+    "entryNodeId": "each",
+    "nodes": [{"id": "each", "type": "map", "config": {"node": _BODY}}],
+}
 
 
 def test_start_prints_the_id_alone(line: str) -> None:
@@ -149,6 +158,33 @@ def test_a_list_tells_when_there_is_more(completed: Execution, failed: Execution
     assert str(failed.pk) in answer.out
     assert str(completed.pk) not in answer.out
     assert "there are more" in answer.err
+
+
+def test_children_are_listed_with_their_parent_alone(completed: Execution) -> None:
+    publish(EACH, now=datetime.now(UTC))
+    parent = start("each", [1, 2, 3], now=datetime.now(UTC))
+    work()
+
+    own = [row["executionId"] for row in ask("spane_list", "--json").json]
+    children = ask("spane_list", "--parent", parent.pk, "--json").json
+
+    assert own == [str(parent.pk), str(completed.pk)]
+    assert [(row["parent"], row["relation"], row["item"]) for row in children] == [
+        (str(parent.pk), "child", item) for item in (2, 1, 0)
+    ]
+    assert "3 completed" in ask("spane_show", parent.pk).out
+    assert f"{parent.pk} (child 2)" in ask("spane_show", children[0]["executionId"]).out
+    assert ask("spane_show", parent.pk, "--json").json["children"] == {"completed": 3}
+
+
+def test_a_verb_for_all_leaves_children_to_their_parents(line: str) -> None:
+    publish(EACH, now=datetime.now(UTC))
+    start("each", [1, 2, 3], now=datetime.now(UTC))
+    work()
+
+    answer = ask("spane_control", "replay", "--all", "--dry-run", "--json")
+
+    assert answer.json["chosen"] == 1
 
 
 def test_times_choose_executions(completed: Execution) -> None:

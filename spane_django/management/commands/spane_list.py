@@ -14,11 +14,15 @@ from ..showing import execution_json, executions_table, workflow_json, workflows
 
 
 class Command(SpaneCommand):
-    help = "Lists executions, newest first, or the workflows."
+    help = (
+        "Lists executions, newest first, or the workflows. What an execution has started, such "
+        "as the items of a map, is listed with --parent."
+    )
     examples = """\
   manage.py spane_list                                     the newest executions
   manage.py spane_list --status failed --since 24h         what failed since yesterday
   manage.py spane_list --workflow onboarding --limit 100
+  manage.py spane_list --parent 0199c0de7a11               what that one has started
   manage.py spane_list workflows --json"""
     has_json = True
 

@@ -87,6 +87,8 @@ class Command(SpaneCommand):
             "data cleared": _moment(execution.cleared_at, at),
             "key": execution.idempotency_key,
             "replay of": execution.replay_of_id,
+            "parent": execution.parent_id and f"{execution.parent_id} ({_place(execution)})",
+            "children": _counted(execution.count_children()),
         }
         made = table("", "")
         made.show_header = False
@@ -127,10 +129,20 @@ def _moment(instant: Any, at: Any) -> str:
     return f"{instant:%F %T} UTC ({ago(instant, now=at)})" if instant else ""
 
 
+def _place(execution: Execution) -> str:
+    item = "" if execution.item is None else f" {execution.item}"
+    return f"{execution.get_relation_display()}{item}"
+
+
+def _counted(children: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {status}" for status, count in children.items())
+
+
 def _document(
     execution: Execution, runs: list[NodeRun], lines: list[LogEntry], *, has_payloads: bool
 ) -> dict[str, Any]:
     document = execution_json(execution)
+    document["children"] = execution.count_children()
     document["nodes"] = [node_json(run) for run in runs]
     document["logs"] = [
         {
