@@ -67,14 +67,14 @@ class _DefaultFilter(admin.SimpleListFilter):
     usual: ClassVar[Any] = ""
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        usual: tuple[Any, Any] = (None, self.usual)
-        for value, label in (usual, *self.lookup_choices):
+        name = str(self.parameter_name)
+        for value, label in [(None, self.usual), *self.lookup_choices]:
+            query = changelist.get_query_string(
+                {name: value} if value else {}, [] if value else [name]
+            )
             yield {
                 "selected": self.value() == value,
-                "query_string": changelist.get_query_string(
-                    {self.parameter_name: value} if value else {},
-                    [] if value else [self.parameter_name],
-                ),
+                "query_string": query,
                 "display": label,
             }
 
