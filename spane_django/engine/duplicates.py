@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import JSONField, Value
-
 from ..core.errors import SpaneError
 from ..core.json import decode
 from ..core.statuses import ExecutionStatus
@@ -85,8 +83,7 @@ def take_over(execution: Execution, row: NewExecution, *, now: datetime) -> None
     record([(execution.pk, row.input)], now=now)
     Execution.objects.filter(pk=execution.pk).update(
         version_id=row.version_id,
-        # Said so, as a bare None would be SQL's NULL and not JSON's.
-        input=Value(decode(row.input), JSONField()),
+        input=decode(row.input),
         priority=row.priority,
         start_at=row.start_at,
         deadline_at=row.deadline_at,

@@ -338,6 +338,17 @@ def test_a_replay_is_no_duplicate_but_may_have_some(machine: Machine):
         machine.start({"n": 1})
 
 
+def test_a_replay_keeps_the_duplicate_key_of_the_original(machine: Machine):
+    machine.publish(ONE)
+    first = machine.start({"n": 1}, duplicate_key="report")
+    machine.drain()
+
+    again = replay(first, now=machine.now)
+
+    with pytest.raises(DuplicateExecution, match=str(again.pk)):
+        machine.start({"n": 2}, duplicate_key="report", on_duplicate="reject")
+
+
 def test_a_start_that_is_rolled_back_leaves_what_it_had_replaced(machine: Machine):
     watched(machine, "replace")
     old = machine.start(start_at=after(60))

@@ -458,3 +458,38 @@ def test_what_a_start_asks_for_has_an_index(machine: Machine, rows, index):
         plan = rows("workflow:1").explain()
 
     assert index in plan
+
+
+@pytest.mark.postgresql
+def test_what_ends_before_a_start_is_committed_leaves_it_no_place_unused(machine: Machine):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    limited(machine)
+    machine.start()
+
+    with elsewhere() as do, transaction.atomic():
+        second = machine.start()
+        do(machine.drain).result(timeout=10)
+        assert status(second) == "pending"
+
+    assert status(second) == "running"
+
+
+@pytest.mark.postgresql
+def test_executions_that_are_to_make_room_are_locked_in_the_order_of_their_ids(machine: Machine):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no locks of rows")
+    limit = {"max": 1, "perKey": True, "overflow": "cancelOldest"}
+    machine.publish(ONE, key="tenant", maxExecutions=limit)
+    first, second = machine.start({"tenant": "ada"}), machine.start({"tenant": "bob"})
+
+    with elsewhere() as do:
+        with transaction.atomic():
+            Execution.objects.select_for_update().get(pk=first)
+            inputs = [{"tenant": "bob"}, {"tenant": "ada"}]
+            started = do(lambda: start_many("w", inputs, now=machine.now))
+            until(somebody_waits_for_me)
+            Execution.objects.select_for_update(nowait=True).get(pk=second)
+        started.result(timeout=10)
+
+    assert all_statuses([first, second]) == ["cancelled", "cancelled"]
