@@ -38,4 +38,6 @@ def test_the_seeds_examples_are_there() -> None:
         "conditional_branching",
         "data_passing",
         "dlq",
+        "parallel_limits",
+        "sub_workflows",
     }
