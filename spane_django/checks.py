@@ -90,6 +90,24 @@ def check_database(**_: Any) -> list[CheckMessage]:
     return []
 
 
+@register(TAG, deploy=True)
+def check_storage(**_: Any) -> list[CheckMessage]:
+    """Check that large payloads have a place of their own."""
+    is_used = _has_readable_settings() and settings.OFFLOAD_BYTES
+    if not is_used or settings.PAYLOAD_STORAGE not in django_settings.STORAGES:
+        return []
+    storage = storages[settings.PAYLOAD_STORAGE]
+    if not isinstance(storage, FileSystemStorage) or storage.base_location:
+        return []
+    return [
+        Warning(
+            "large inputs and outputs would be written below the current directory",
+            hint="Set MEDIA_ROOT, or give STORAGES a storage and name it in PAYLOAD_STORAGE.",
+            id="spane.W003",
+        )
+    ]
+
+
 @register(Tags.database)
 def check_sqlite_journal(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Check that SQLite writes ahead (WAL), so that readers and the writer do not block."""
@@ -169,17 +187,10 @@ def _storage_faults() -> Iterator[CheckMessage]:
     if not settings.OFFLOAD_BYTES:
         return
     try:
-        storage = storages[settings.PAYLOAD_STORAGE]
+        storages[settings.PAYLOAD_STORAGE]
     except InvalidStorageError as error:
         hint = "Name one of STORAGES, or set SPANE['OFFLOAD_BYTES'] = 0."
         yield Error(f"SPANE['PAYLOAD_STORAGE']: {error}", hint=hint, id="spane.E009")
-        return
-    if isinstance(storage, FileSystemStorage) and not storage.base_location:
-        yield Warning(
-            "large inputs and outputs would be written below the current directory",
-            hint="Set MEDIA_ROOT, or give STORAGES a storage and name it in PAYLOAD_STORAGE.",
-            id="spane.W003",
-        )
 
 
 def _queues_in_use() -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from inspect import iscoroutinefunction
 from uuid import UUID
 
 from ..core.json import encode
@@ -63,7 +64,12 @@ def pure_successors(version_id: int, node_id: str) -> tuple[str, ...]:
 
 
 def _is_pure(node_type: str) -> bool:
-    return node_type in registry and registry.get(node_type).is_pure
+    """Say whether a type promises to have no effects, and runs on a plain thread."""
+    if node_type not in registry:
+        return False
+    known = registry.get(node_type)
+    is_plain = not (known.is_transactional or iscoroutinefunction(known.execute))
+    return known.is_pure and is_plain
 
 
 def _chosen(parent: Finished) -> Iterator[str]:

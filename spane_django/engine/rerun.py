@@ -32,6 +32,7 @@ from .control import locked
 from .db import atomic
 from .reopen import UnknownNodeRun, resolve_letters, run_anew, standing
 from .retry import NothingToRetry
+from .sequels import require_not_undone
 from .takeover import take_over
 from .versions import PreparedVersion, prepared
 
@@ -178,6 +179,8 @@ def _in_latest(
 ) -> _Done:
     original = locked(execution_id)
     require_data(original)
+    if rerun.start is not From.START:
+        require_not_undone(original)
     status = ExecutionStatus(original.status)
     after_execution(status, ExecutionEvent.REOPENED)
     failed = list(original.node_runs.failed().values_list("node_id", flat=True))

@@ -53,9 +53,7 @@ class WaitNode(Node):
         # The checkpoint of an earlier round has nothing to say.
         if ctx.checkpoint is None or ctx.checkpoint["round"] != ctx.round:
             return _wait(ctx, end_of(ctx.config.get("deadline"), "deadline", now=ctx.now))
-        until = ctx.checkpoint["until"] and datetime.fromisoformat(ctx.checkpoint["until"])
-        if until is None or until > ctx.now:
-            return _wait(ctx, until)
+        # It runs again without a signal when the time is over, or somebody says that it is.
         if "default" in ctx.config:
             return ctx.config["default"]
         message = f"signal '{ctx.config['signal']}' has not come in time"

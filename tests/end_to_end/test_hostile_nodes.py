@@ -27,7 +27,7 @@ HOSTILE = {
     "raises": ("ValueError", "no such luck"),
     "returns-a-set": ("UnstorableOutput", "not JSON"),
     "returns-nul": ("UnstorableOutput", "NUL character"),
-    "returns-too-much": ("UnstorableOutput", "the limit is 8,388,608"),
+    "returns-too-much": ("UnstorableOutput", "the limit is 33,554,432"),
     "no-such-type": ("UnknownNodeType", "unknown node type 'no-such-type'"),
 }
 

@@ -33,6 +33,17 @@ class PureNode(Node):
         return bodies.get(ctx.node_id, lambda ctx: {"from": ctx.node_id, "got": ctx.input})(ctx)
 
 
+@registry.register
+class AsyncPureNode(Node):
+    """Pure, but for the event loop."""
+
+    type = "async-pure"
+    is_pure = True
+
+    async def execute(self, ctx: Context) -> Any:
+        runs.append(ctx.node_id)
+
+
 @pytest.fixture(autouse=True)
 def _counted():
     runs.clear()
@@ -136,6 +147,14 @@ def test_what_is_not_simply_next_does_not_run_ahead(machine, more, why):
     machine.run(machine.claim())
 
     assert runs == []
+
+
+def test_an_async_node_does_not_run_ahead(machine):
+    machine.begin({"a": ["b"]}, types={"b": "async-pure"})
+
+    (finished,) = machine.run(machine.claim())
+
+    assert (runs, finished.ahead) == ([], [])
 
 
 def test_a_chain_of_pure_nodes_costs_one_transaction(machine):

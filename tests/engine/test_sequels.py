@@ -10,6 +10,7 @@ import pytest
 from spane_django.core.outcome import Result
 from spane_django.engine.control import cancel
 from spane_django.engine.db import in_transaction
+from spane_django.engine.rerun import From, In, Rerun, rerun_from
 from spane_django.engine.retry import retry_failed
 from spane_django.engine.sequels import AlreadyUndone
 from spane_django.engine.settle import _settle
@@ -163,6 +164,21 @@ def test_what_has_been_undone_is_not_retried(machine, does):
         retry_failed(key, now=machine.now)
 
     assert status(key) == "failed"
+
+
+def test_the_latest_version_takes_over_nothing_that_has_been_undone(machine, does):
+    does["b"] = broken
+    nodes = {"a": {"undo": CALL}}
+    key = run(machine, {"a": ["b"]}, nodes=nodes)
+    machine.publish({"a": ["b"], "b": ["c"]}, nodes=nodes)
+    does["b"] = lambda ctx: {}
+
+    with pytest.raises(AlreadyUndone):
+        rerun_from(key, Rerun(version=In.LATEST), now=machine.now)
+    anew = rerun_from(key, Rerun(version=In.LATEST, start=From.START), now=machine.now)
+    machine.drain()
+
+    assert status(anew.pk) == "completed"
 
 
 def test_sequels_are_committed_with_the_end_or_not_at_all(machine, does):

@@ -53,15 +53,15 @@ def test_what_arrived_counts_although_the_time_is_over_since(context):
     assert WaitNode().execute(ctx) == "in time"
 
 
-def test_run_early_it_waits_for_the_same_instant(context):
-    config = {"signal": "paid", "deadline": 1_000}
+def test_hurried_its_time_is_over(context):
+    config = {"signal": "paid", "deadline": 1_000, "default": "hurried"}
     first = WaitNode().execute(context(config, now=NOW))
 
     again = WaitNode().execute(
         context(config, now=NOW + timedelta(seconds=0.5), checkpoint=first.checkpoint)
     )
 
-    assert again == first
+    assert again == "hurried"
 
 
 @pytest.mark.parametrize("default", [None, False, {"paid": False}])

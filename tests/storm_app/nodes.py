@@ -78,7 +78,7 @@ def returns_nul(ctx: Context) -> object:
 @node("returns-too-much")
 def returns_too_much(ctx: Context) -> object:
     """Answer more than the limit."""
-    return "x" * 10_000_000
+    return "x" * 40_000_000
 
 
 @node("reads-asynchronously")
