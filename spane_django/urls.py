@@ -15,10 +15,12 @@ from django.urls import URLPattern, path
 
 from .api import (
     approvals,
+    bulk,
     dead_letters,
     executions,
     listing,
     moves,
+    operating,
     signals,
     status,
     versions,
@@ -35,6 +37,7 @@ def _health(route: str, view: Callable[..., Any], name: str) -> URLPattern:
 _WORKFLOW = "api/workflows/<str:workflow_id>"
 _VERSION = f"{_WORKFLOW}/versions/<str:number>"
 _EXECUTION = "api/executions/<str:execution_id>"
+_NODE = f"{_EXECUTION}/nodes/<str:node_id>"
 _APPROVAL = "api/approvals/<str:approval_id>"
 _LETTER = "api/dlq/<str:letter_id>"
 
@@ -52,6 +55,9 @@ urlpatterns = [
     path(f"{_WORKFLOW}/draft/publish", versions.PublishDraftView.as_view(), name="publish-draft"),
     path(f"{_WORKFLOW}/migrate", moves.MigrateView.as_view(), name="migrate"),
     path("api/executions", listing.ExecutionsView.as_view(), name="executions"),
+    # A step of many rows is a transaction of its own, whatever the project does with requests.
+    path("api/executions/bulk", non_atomic_requests(bulk.BulkView.as_view()), name="bulk"),
+    path("api/executions/bulk/<str:operation_id>", bulk.OperationView.as_view(), name="operation"),
     path(_EXECUTION, executions.ExecutionView.as_view(), name="execution"),
     path(f"{_EXECUTION}/logs", executions.LogsView.as_view(), name="logs"),
     path(f"{_EXECUTION}/trace", executions.TraceView.as_view(), name="trace"),
@@ -60,6 +66,16 @@ urlpatterns = [
     path(f"{_EXECUTION}/cancel", executions.CancelView.as_view(), name="cancel"),
     path(f"{_EXECUTION}/retry", executions.RetryView.as_view(), name="retry"),
     path(f"{_EXECUTION}/replay", executions.ReplayView.as_view(), name="replay"),
+    path(f"{_EXECUTION}/reassign", operating.ReassignView.as_view(), name="reassign"),
+    path(f"{_EXECUTION}/rerun", operating.RerunView.as_view(), name="rerun"),
+    path(
+        f"{_EXECUTION}/rerun-from/<str:node_id>",
+        operating.RerunFromView.as_view(),
+        name="rerun-from",
+    ),
+    path(f"{_NODE}/retry-now", operating.RetryNowView.as_view(), name="retry-now"),
+    path(f"{_NODE}/skip", operating.SkipView.as_view(), name="skip"),
+    path(f"{_NODE}/complete", operating.CompleteView.as_view(), name="complete"),
     path(
         f"{_EXECUTION}/signal/<str:signal_name>",
         signals.ExecutionSignalView.as_view(),

@@ -21,8 +21,10 @@ from ..core.errors import Faulty, InvalidDefinition, InvalidInput, SpaneError
 from ..core.schema import Fault
 from ..core.statuses import IllegalTransition
 from ..engine.approvals import AlreadyDecided, InvalidDecision, NotAllowed, UnknownApproval
+from ..engine.bulk import UnknownOperation
 from ..engine.clear import ClearedData
 from ..engine.control import UnknownExecution
+from ..engine.operate import NothingToReassign, NotWaitingForTime
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
 from ..engine.signals import EndedExecution
 from ..engine.start import (
@@ -47,11 +49,14 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnknownExecution, 404, "unknown_execution"),
     (UnknownDeadLetter, 404, "unknown_dead_letter"),
     (UnknownNodeRun, 404, "unknown_node_run"),
+    (UnknownOperation, 404, "unknown_operation"),
     (UnknownApproval, 404, "unknown_approval"),
     (NotAllowed, 403, "not_allowed"),
     (AlreadyDecided, 409, "already_decided"),
     (EndedExecution, 409, "ended_execution"),
     (IllegalTransition, 409, "illegal_transition"),
+    (NotWaitingForTime, 409, "not_waiting_for_time"),
+    (NothingToReassign, 409, "nothing_to_reassign"),
     (ResolvedDeadLetter, 409, "resolved_dead_letter"),
     (IdempotencyConflict, 409, "idempotency_conflict"),
     (DisabledWorkflow, 409, "disabled_workflow"),

@@ -91,12 +91,12 @@ def begin(
 
 
 def advance(
-    operation_id: UUID, *, now: datetime, limit: int = ROWS_PER_STEP, keeps_driver: bool = False
+    operation_id: UUID, *, now: datetime, limit: int | None = None, keeps_driver: bool = False
 ) -> BulkOperation:
     """Take one step of an operation and return how it stands; while another does, only look.
 
     Args:
-        limit: The most executions of the step.
+        limit: The most executions of the step; None: `ROWS_PER_STEP`.
         keeps_driver: Leave the note of who drives it as it is: the sweep helps out.
 
     Locks:
@@ -105,7 +105,8 @@ def advance(
     Raises:
         UnknownOperation: there is none.
     """
-    in_transaction(lambda: _step(operation_id, now=now, limit=limit, keeps_driver=keeps_driver))
+    rows = limit or ROWS_PER_STEP
+    in_transaction(lambda: _step(operation_id, now=now, limit=rows, keeps_driver=keeps_driver))
     return find_operation(operation_id)
 
 

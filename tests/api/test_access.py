@@ -23,7 +23,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 OPEN = {"health", "live", "ready"}
 IDS = {
     "workflow_id": "flow", "execution_id": str(uuid4()), "letter_id": "1", "number": "1",
-    "approval_id": "1", "signal_name": "paid",
+    "approval_id": "1", "signal_name": "paid", "node_id": "a", "operation_id": str(uuid4()),
 }  # fmt: skip
 
 ROUTES = [pattern for pattern in urlpatterns if pattern.name not in OPEN]

@@ -1,0 +1,97 @@
+"""One verb for many executions over HTTP: counted first, then done in steps.
+
+``POST /api/executions/bulk`` only counts unless ``dryRun`` is false.  Then it takes the first
+step at once, which is all of a small operation; the sweep goes on with a larger one, and
+``GET /api/executions/bulk/<id>`` tells how far it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import status
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..clock import now as current_time
+from ..core.schema import Schema
+from ..engine.bulk import UnknownOperation, advance, begin, find_operation, plan
+from ..engine.bulk_verbs import VERBS
+from ..models import BulkOperation
+from .auth import user_of
+from .base import EngineView
+from .executions import REASON
+from .operating import require_right_to_give
+from .wire import body_of
+
+_BODY: Schema = {
+    "type": "object",
+    "properties": {
+        "verb": {"enum": list(VERBS)},
+        "selection": {"type": "object"},
+        "arguments": {"type": "object"},
+        "dryRun": {"type": "boolean"},
+        **REASON["properties"],
+    },
+    "required": ["verb", "selection"],
+    "additionalProperties": False,
+}
+
+
+class BulkView(EngineView):
+    """Applies a verb to a selection of executions; it takes the permission of the verb, too."""
+
+    permissions = {"POST": "spane_django.view_execution"}
+
+    def post(self, request: Request) -> Response:
+        body = body_of(request, _BODY)
+        verb, selection, arguments = body["verb"], body["selection"], body.get("arguments", {})
+        _require_permission(request, verb, arguments)
+        if body.get("dryRun", True):
+            count = plan(verb, selection, arguments)
+            return Response({"verb": verb, "dryRun": True, "count": count})
+        now, reason = current_time(), body.get("reason", "")
+        operation = begin(verb, selection, arguments, now=now, by=user_of(request), reason=reason)
+        operation = advance(operation.pk, now=now, keeps_driver=True)
+        return Response(present_operation(operation), status=status.HTTP_202_ACCEPTED)
+
+
+class OperationView(EngineView):
+    """Tells how far an operation is, and what it refused to change."""
+
+    permissions = {"GET": "spane_django.view_execution"}
+
+    def get(self, request: Request, operation_id: str) -> Response:
+        return Response(present_operation(find_operation(_key(operation_id))))
+
+
+def present_operation(operation: BulkOperation) -> dict[str, Any]:
+    """Return an operation as it goes over the wire; the refusals are the first of them."""
+    return {
+        "operationId": operation.pk,
+        "verb": operation.verb,
+        "dryRun": False,
+        "count": operation.total,
+        "changed": operation.changed,
+        "refused": operation.refused,
+        "refusals": operation.refusals,
+        "createdAt": operation.created_at,
+        "finishedAt": operation.finished_at,
+    }
+
+
+def _require_permission(request: Request, verb: str, arguments: dict[str, Any]) -> None:
+    wanted = f"spane_django.{VERBS[verb].permission}"
+    if not request.user.has_perm(wanted):
+        raise PermissionDenied(f"this takes the permission '{wanted}'")
+    if verb == "rerun":
+        require_right_to_give(request, arguments)
+
+
+def _key(given: str) -> UUID:
+    try:
+        return UUID(given)
+    except ValueError:
+        raise UnknownOperation(f"there is no bulk operation '{given[:100]}'") from None
