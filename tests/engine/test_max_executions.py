@@ -422,7 +422,7 @@ def test_under_four_starting_threads_and_workers_never_more_run_than_there_are_p
     workers = [Machine() for _ in range(4)]
     in_threads([begin] * 4 + [lambda worker=worker: finish(worker) for worker in workers])
 
-    assert max(most_seen) == 3
+    assert max(most_seen) <= 3
     assert set(Execution.objects.values_list("status", flat=True)) == {"completed"}
 
 
