@@ -1,10 +1,11 @@
 """Authoring: workflows in Python, and the engine's verbs for a project's own code.
 
 `workflow` builds definitions with ``>>``, `options` turns Python's options into the wire's,
-`registered` finds the workflows of the installed apps; `verbs`, `versions` and
+`registered` finds the workflows of the installed apps; `verbs`, `operating`, `versions` and
 `waits` read the clock and call the engine.  Everything here is exported by `spane_django` itself.
 """
 
+from .operating import bulk, bulk_count, complete, reassign, rerun_from, retry_now, skip
 from .options import body
 from .registered import DuplicateWorkflow, register, workflows
 from .verbs import (
@@ -45,8 +46,11 @@ __all__ = [
     "archive_version",
     "archive_workflow",
     "body",
+    "bulk",
+    "bulk_count",
     "cancel",
     "compare_versions",
+    "complete",
     "discard_dead_letter",
     "discard_draft",
     "migrate",
@@ -54,15 +58,19 @@ __all__ = [
     "preview_migration",
     "publish",
     "publish_draft",
+    "reassign",
     "reassign_approval",
     "register",
     "reject",
     "replay",
+    "rerun_from",
     "resume",
     "retry",
     "retry_dead_letter",
+    "retry_now",
     "save_draft",
     "signal",
+    "skip",
     "start",
     "start_many",
     "wait_for",
