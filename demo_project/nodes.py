@@ -22,6 +22,8 @@ from django.utils.text import slugify
 from spane_django import Context, Node, Permanent, Result, Retry, node, register
 
 _PARCEL_GRAMS = 20_000
+_COURIER_GRAMS = 30_000
+_TAX = Decimal("0.19")
 _RATES = {"USD": Decimal("1.09"), "GBP": Decimal("0.84"), "JPY": Decimal("163.2")}
 
 
@@ -89,6 +91,43 @@ def charge_card(ctx: Context) -> Any:
     receipt = hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:12]
     ctx.log.info("charged", amount=ctx.input["total"], receipt=receipt)
     return {"receipt": receipt, "amount": ctx.input["total"]}
+
+
+@node("release-stock")
+def release_stock(ctx: Context) -> Any:
+    """Undo `reserve-stock`: what it had come to is in the input."""
+    return {"released": sorted(ctx.input["output"])}
+
+
+@node("refund-card", retry=Retry(attempts=5), timeout=10)
+def refund_card(ctx: Context) -> Any:
+    """Undo `charge-card`: give back what its receipt says."""
+    charged = ctx.input["output"]
+    ctx.log.info("refunded", amount=charged["amount"], receipt=charged["receipt"])
+    return {"refunded": charged["amount"]}
+
+
+@node("book-courier")
+def book_courier(ctx: Context) -> Any:
+    """Book one courier for a whole order; none carries more than 30 kg."""
+    grams = sum(_weights(ctx.initial_data["items"]))
+    if grams > _COURIER_GRAMS:
+        raise Permanent(f"no courier takes {grams / 1_000:g} kg")
+    return {"grams": grams}
+
+
+@node("weigh-line", pure=True)
+def weigh_line(ctx: Context) -> Any:
+    """Weigh one line of an order."""
+    return {"sku": ctx.input["sku"], "grams": ctx.input["grams"] * ctx.input["quantity"]}
+
+
+@node("add-tax", pure=True)
+def add_tax(ctx: Context) -> Any:
+    """Add the tax to a total."""
+    total = Decimal(ctx.input["total"])
+    tax = (total * _TAX).quantize(Decimal("0.01"))
+    return {**ctx.input, "tax": str(tax), "total": str(total + tax)}
 
 
 @node("screen-fraud", pure=True)

@@ -53,6 +53,8 @@ def read(started: Mapping[UUID, Scene], *, now: datetime) -> Outcome:
     executions = _executions(started)
     found = [row for row in executions.values_list("pk", "status") if row[0] in started]
     statuses: dict[str, Counter[str]] = {}
+    # Children, and what follows an end, are executions as well: their nodes count.
+    since = Execution.objects.filter(pk__gte=min(started))
     for pk, status in found:
         statuses.setdefault(started[pk].workflow.id, Counter())[status] += 1
     times = executions.aggregate(begin=Min("created_at"), end=Max("finished_at"))
@@ -60,7 +62,7 @@ def read(started: Mapping[UUID, Scene], *, now: datetime) -> Outcome:
     return Outcome(
         statuses=statuses,
         unexpected=[pk for pk, status in found if _is_final(status) and status != started[pk].ends],
-        nodes=NodeRun.objects.filter(execution__in=executions, status__in=_RAN).count(),
+        nodes=NodeRun.objects.filter(execution__in=since, status__in=_RAN).count(),
         seconds=((times["end"] if has_ended else now) - times["begin"]).total_seconds(),
     )
 
@@ -68,7 +70,7 @@ def read(started: Mapping[UUID, Scene], *, now: datetime) -> Outcome:
 def _executions(started: Mapping[UUID, Scene]) -> QuerySet[Execution]:
     # Ids are in the order of time: a range of them is one condition, however many they are.
     workflows = {scene.workflow.id for scene in started.values()}
-    return Execution.objects.filter(
+    return Execution.objects.top_level().filter(
         pk__range=(min(started), max(started)), workflow__key__in=workflows
     )
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from spane_django import Retry, Workflow
+from spane_django import Retry, Workflow, body
 
 from .nodes import (
     ValidateUser,
+    add_tax,
+    book_courier,
     charge_card,
     convert,
     count_primes,
@@ -23,6 +25,7 @@ from .nodes import (
     reserve_stock,
     screen_fraud,
     sum_primes,
+    weigh_line,
 )
 
 onboarding = Workflow(
@@ -155,4 +158,111 @@ PARTS = 20
         for part in range(PARTS)
     ]
     >> primes.add("total", sum_primes)
+)
+
+trouble = Workflow(
+    "order-trouble",
+    name="Trouble with an order",
+    description="Started by the engine when an order has failed: tells those who look after it.",
+)
+trouble.add(
+    "tell",
+    "email",
+    {
+        "to": "orders@example.com",
+        "subject": "{{ input.workflowId }} has failed",
+        "text": "Execution {{ input.executionId }}: {{ input.errors }}",
+    },
+)
+
+undeliverable = Workflow(
+    "undeliverable-order",
+    name="An order that nobody can deliver",
+    description="Fails at the courier, as it is meant to: what was done before is undone, the "
+    "last first, somebody is told, and one node runs whatever has happened.",
+    on_error=trouble.id,
+    finally_=body("log", {"message": "The order has ended: {{ input.status }}"}),
+)
+(
+    undeliverable.add("price-order", price_order)
+    >> [
+        undeliverable.add("reserve-stock", reserve_stock, undo=body("release-stock")),
+        undeliverable.add("charge-card", charge_card, undo=body("refund-card")),
+    ]
+    >> undeliverable.add("book-courier", book_courier)
+)
+
+invoice = Workflow(
+    "invoice",
+    name="Invoice",
+    description="What orders use as a sub-workflow.",
+)
+invoice.add("number", "set", {"values": {"number": "R-{{ input.orderId }}"}}) >> invoice.add(
+    "add-tax", add_tax
+)
+
+wholesale = Workflow(
+    "wholesale-order",
+    name="Wholesale order",
+    description="Its lines are weighed two at a time, its invoice is another workflow, and it "
+    "waits for the payment, without a worker.",
+)
+(
+    wholesale.add("price-order", price_order)
+    >> [
+        wholesale.add(
+            "weigh-lines",
+            "map",
+            {"items": "items", "parallelism": 2, "node": body(weigh_line.type)},
+        ),
+        wholesale.add(
+            "invoice",
+            "sub-workflow",
+            {
+                "workflowId": invoice.id,
+                "inputMapping": {"orderId": "orderId", "total": "total"},
+                "outputMapping": {"invoice": "number", "total": "total"},
+            },
+        ),
+    ]
+    >> wholesale.add(
+        "payment",
+        "wait",
+        {"signal": "payment", "key": "{{ initial.orderId }}", "deadline": "P14D"},
+    )
+    >> wholesale.add(
+        "thank",
+        "email",
+        {
+            "to": "{{ initial.email }}",
+            "subject": "Order {{ initial.orderId }} is paid",
+            "text": "Invoice {{ results.invoice.invoice }}, paid by {{ input.method }}.",
+        },
+    )
+)
+
+large = Workflow(
+    "large-order",
+    name="A large order",
+    description="Somebody has to say yes to it.  Until then, or for three days, it stays open.",
+)
+(
+    large.add("price-order", price_order)
+    >> large.add(
+        "approval",
+        "approval",
+        {
+            "title": "Deliver for {{ input.total }}?",
+            "users": "admin",
+            "allowsStarter": True,
+            "deadline": "P3D",
+            "onDeadline": "reject",
+            "approved": "deliver",
+            "rejected": "decline",
+        },
+    )
+    >> [
+        large.add("deliver", "log", {"message": "It is on its way"}),
+        large.add("decline", "log", {"message": "It is not delivered"}),
+    ]
 )

@@ -33,6 +33,7 @@ from spane_django.dispatch.site import PortTaken, Site, SiteOptions
 from spane_django.management.base import SpaneCommand, WrongUse
 
 _PORTS = range(8000, 8020)
+_PAID = '{"method": "cash"}'
 _NAMED = 10  # unexpected executions that are named
 
 
@@ -80,6 +81,7 @@ class Command(SpaneCommand):
             outcome = self._watch(site, started, seconds=options["timeout"])
             succeeded = self._conclude(started, outcome)
             if not options["exit"]:
+                self._leave_open()
                 self.say(f"{site_options.url}admin/ stays up: Ctrl-C stops everything")
                 site.run()
         if options["exit"]:
@@ -100,6 +102,12 @@ class Command(SpaneCommand):
         wants_browser = not (options["exit"] or options["no_browser"])
         if wants_browser and sys.stdout.isatty() and _has_display():
             webbrowser.open(f"{url}admin/")
+
+    def _leave_open(self) -> None:
+        waiting = traffic.leave_open()
+        self.say(f"{len(waiting)} more orders wait: for a yes or a no, and for a payment:")
+        self.say(f"  manage.py spane_approvals list --user {login.NAME}")
+        self.say(f"  manage.py spane_signal payment --key {traffic.UNPAID} --payload '{_PAID}'")
 
     def _watch(self, site: Site, started: Mapping[UUID, Scene], *, seconds: float) -> Outcome:
         deadline = time.monotonic() + seconds
