@@ -13,10 +13,12 @@ process that died left undone.  Each may be done twice, or by two at once, to no
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.db.models import (
     Count,
     Exists,
@@ -39,6 +41,8 @@ from .ending import Todo, end_all
 from .pausing import go_on_all, hold_all
 from .promote import fill, slots_with_room
 from .wake import wake
+
+logger = logging.getLogger("spane_django.engine")
 
 PAUSED_WITH_PARENT = "paused with its parent"
 
@@ -64,6 +68,18 @@ def follow_up(todo: Todo, *, now: datetime) -> set[str]:
         todo = further
         queues |= todo.queues
     return queues
+
+
+def follow_up_or_leave(todo: Todo, *, now: datetime) -> set[str]:
+    """Do what is to be done; what the database refuses now is left to the sweep.
+
+    For callers whose own work has been committed and must not be lost with it.
+    """
+    try:
+        return follow_up(todo, now=now) if todo else set(todo.queues)
+    except DatabaseError:
+        logger.warning("follow-ups are left to the sweep", exc_info=True)
+        return set(todo.queues)
 
 
 def follow_up_on_commit(todo: Todo, *, now: datetime) -> None:

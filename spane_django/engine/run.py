@@ -94,13 +94,21 @@ def run(work: Work, *, clock: Clock = utc_now, runs_ahead: bool = True) -> Finis
         runs_ahead: Whether to run pure successors as well; they wait for a claim if not.
     """
     if is_transactional(work.node.type):
-        return in_one_transaction(lambda: _attempt(work, clock), failure_of)
+        began = clock()
+        return in_one_transaction(
+            lambda: _attempt(work, clock), lambda error: _failed(work, error, began, clock)
+        )
     finished = _attempt(work, clock)
     if not runs_ahead:
         return finished
     if pure_successors(work.claim.version_id, work.claim.node_id) and _has_time(work, finished):
         finished.ahead = list(run_ahead(finished, _runner(work, clock)))
     return finished
+
+
+def _failed(work: Work, error: BaseException, began: datetime, clock: Clock) -> Finished:
+    outcome, now = failure_of(error), clock()
+    return Finished(claim=work.claim, outcome=outcome, started_at=began, finished_at=now)
 
 
 def _attempt(work: Work, clock: Clock) -> Finished:

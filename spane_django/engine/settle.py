@@ -30,7 +30,7 @@ from .claim import Claim, Want, take
 from .db import in_transaction
 from .ending import Todo, conclude
 from .finished import Finished
-from .followup import follow_up
+from .followup import follow_up_or_leave
 from .handover import leave
 from .history import record_failures, record_lines
 from .inputs import parent_row
@@ -93,8 +93,7 @@ def settle(finished: Sequence[Finished], *, now: datetime, want: Want | None = N
     """
     unsettled = [item for item in finished if item.settled is None]
     settlement = in_transaction(lambda: _settle(unsettled, now=now, want=want))
-    if settlement.todo:
-        settlement.left |= follow_up(settlement.todo, now=now)
+    settlement.left |= follow_up_or_leave(settlement.todo, now=now)
     settlement.left.update(*(item.settled for item in finished if item.settled))
     return settlement
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..core.outcome import Failure, Result
+from ..core.outcome import Result
 from .db import atomic
 from .finished import Finished
-from .followup import follow_up
+from .followup import follow_up_or_leave
 from .settle import Settlement, apply
-from .wake import wake
 
 
 class _RolledBack(Exception):
@@ -22,34 +21,33 @@ class _RolledBack(Exception):
 
 
 def in_one_transaction(
-    attempt: Callable[[], Finished], failure_of: Callable[[BaseException], Failure]
+    attempt: Callable[[], Finished], failed: Callable[[BaseException], Finished]
 ) -> Finished:
-    """Run an attempt and settle it in one transaction; return how it ended.
+    """Run an attempt and settle it in one transaction; return how it ended.  Never raises.
 
     An attempt that did not succeed has written nothing and is not settled yet.
 
     Args:
-        failure_of: Makes a failure of what went wrong in the settlement or the commit.
+        failed: Makes an ended attempt of what went wrong in the settlement or the commit.
     """
-    finished: Finished | None = None
-    settlement = Settlement()
+    ended: list[Finished] = []
     try:
         with atomic():
-            finished = attempt()
-            if not isinstance(finished.outcome, Result):
-                raise _RolledBack
-            settlement = apply([finished], now=finished.finished_at)
-            if settlement.lost:
-                raise _RolledBack
+            ended.append(attempt())
+            settlement = _settled(ended[0])
     except _RolledBack:
-        pass
+        return ended[0]
     except BaseException as error:
-        if finished is None:
-            raise
-        finished.outcome, finished.output = failure_of(error), "null"
-    else:
-        finished.settled = settlement.left | follow_up(settlement.todo, now=finished.finished_at)
-        wake(finished.settled)
-    if finished is None:
-        raise AssertionError("unreachable: an attempt always ends")
-    return finished
+        return failed(error)
+    todo, now = settlement.todo, ended[0].finished_at
+    ended[0].settled = settlement.left | follow_up_or_leave(todo, now=now)
+    return ended[0]
+
+
+def _settled(finished: Finished) -> Settlement:
+    if not isinstance(finished.outcome, Result):
+        raise _RolledBack
+    settlement = apply([finished], now=finished.finished_at)
+    if settlement.lost:
+        raise _RolledBack
+    return settlement

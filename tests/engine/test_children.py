@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import OperationalError
 
 from spane_django.core.errors import InvalidDefinition
 from spane_django.core.outcome import Lost, Result
@@ -306,4 +307,22 @@ def test_the_sweep_wakes_a_parent_whose_waker_died(machine):
     sweep(now=machine.now)
     machine.drain()
 
+    assert status(parent) == "completed"
+
+
+def test_a_settlement_stands_even_if_what_follows_from_it_fails(machine, monkeypatch):
+    parent, child = family(machine)
+    machine.step()
+    last = machine.run(machine.claim())
+
+    def refuses(*_: Any, **__: Any) -> set[str]:
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("spane_django.engine.followup.resume_parents", refuses)
+        settlement = machine.settle(last)
+
+    assert (settlement.lost, status(child.pk)) == ([], "completed")
+    sweep(now=machine.now)
+    machine.drain()
     assert status(parent) == "completed"

@@ -331,9 +331,7 @@ def test_what_has_run_below_a_node_completed_by_hand_does_not_run_twice(machine:
     assert (status(key), counts(key), ran) == ("completed", (0, 0), ["k"])
 
 
-def test_what_has_run_below_what_never_ran_stays_when_that_is_blocked_again(
-    machine: Machine, does
-):
+def test_what_has_run_below_what_never_ran_stays_when_that_is_blocked_again(machine: Machine, does):
     does["r"] = does["k"] = fail
     key = machine.begin({"r": ["j"], "j": ["k"]}, nodes={"r": ONCE, "k": ONCE})
     machine.drain()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from spane_django.core.outcome import Delay, Result
 from spane_django.engine.control import cancel
@@ -154,3 +154,23 @@ def test_an_async_node_cannot_be_transactional():
 
     assert "both" not in registry
     assert isinstance(registry, Registry)
+
+
+def test_a_database_that_refuses_the_commit_fails_the_attempt_and_not_the_worker(
+    machine, monkeypatch
+):
+    key = begin(machine)
+    claims = machine.claim()
+
+    def refuses(*_: Any, **__: Any) -> Any:
+        raise OperationalError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("spane_django.engine.transactional.apply", refuses)
+        (finished,) = machine.run(claims)
+
+    assert (finished.outcome.type, written()) == ("OperationalError", [])
+    machine.settle([finished])
+    machine.wait(2)
+    machine.drain()
+    assert (status(key), written()) == ("completed", ["write 2"])
