@@ -1,10 +1,7 @@
 """Claiming where nodes wait in lanes: the room is shared, and gates let through what they may.
 
-`core.lanes` says how a room is dealt out and `core.limits` how many a gate lets through; this
-module asks the database and writes what follows.  How many run at a gate is counted from the
-rows under the gate's lock, so that two workers cannot both take its last place.  A gate that
-somebody else has locked is left alone: whoever holds it wakes another worker if it cannot take
-everything itself.
+`core.lanes` says how a room is dealt out and `passing` how many a gate lets through; this module
+asks the database for lanes and takes from them.
 
 What a worker remembers from one claim to the next is a hint: losing it costs a statement.
 """
@@ -12,7 +9,7 @@ What a worker remembers from one claim to the next is a hint: losing it costs a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -21,12 +18,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..core.lanes import deal, pivot
-from ..core.limits import BreakerStatus, GateRow, free, started
-from ..models import NodeRun
+from .passing import Gates, learn
 from .rows import ClaimedRow, LaneRange, LaneRow
-from .rules import is_known, note, rule_of
 from .sql import statements
-from .versions import prepared
 
 if TYPE_CHECKING:
     from .claim import Want
@@ -126,7 +120,7 @@ class _Sharing:
     rows: list[ClaimedRow] = field(default_factory=list)
 
     def claim(self) -> None:
-        gates = _Gates(self.now)
+        gates = Gates(self.now)
         is_cut = True
         while self.room and is_cut:
             most, before = self.room, len(self.rows)
@@ -137,7 +131,8 @@ class _Sharing:
                 due_by=self.now,
                 now=self.now,
             )
-            gates.lock(lanes)
+            learn({lane.gate: lane.first_id for lane in lanes if lane.gate})
+            gates.lock({lane.gate for lane in lanes})
             is_cut = len(lanes) == most
             for priority, level in groupby(lanes, key=lambda lane: lane.priority):
                 self._take(priority, list(level), gates, is_cut=is_cut)
@@ -145,9 +140,7 @@ class _Sharing:
         gates.write()
         self.memory.opens |= gates.closed()
 
-    def _take(
-        self, priority: int, lanes: Sequence[LaneRow], gates: _Gates, *, is_cut: bool
-    ) -> None:
+    def _take(self, priority: int, lanes: Sequence[LaneRow], gates: Gates, *, is_cut: bool) -> None:
         """Deal the room out to the lanes of a priority, until it is full or they are empty."""
         turns = lanes
         while self.room and turns:
@@ -172,87 +165,3 @@ class _Sharing:
             taken = Counter(row.turn for row in rows)
             gates.pass_through((lane.gate, taken[turn]) for turn, (lane, _) in enumerate(dealt))
             turns = [lane for turn, (lane, most) in enumerate(dealt) if taken[turn] == most]
-
-
-class _Gates:
-    """The gates that a claim has met, locked until its transaction ends.
-
-    Attributes:
-        free: How many each lets through; None: any number.
-    """
-
-    def __init__(self, now: datetime) -> None:
-        self.free: dict[str, int | None] = {"": None}
-        self._now = now
-        self._rows: dict[str, GateRow] = {}
-        self._changed: set[str] = set()
-        self._started: Counter[str] = Counter()
-
-    def lock(self, lanes: Iterable[LaneRow]) -> None:
-        """Lock the gates of lanes, and find out how many each lets through."""
-        met = {lane.gate: lane.first_id for lane in lanes if lane.gate not in self.free}
-        if not met:
-            return
-        _learn({gate: first for gate, first in met.items() if not is_known(gate)})
-        locked = {row.key: row for row in statements().lock_gates(met)}
-        self._changed |= {key for key, row in locked.items() if _declare(row)}
-        missing = [GateRow(key) for key in met if key not in locked]
-        if missing:
-            for row in missing:
-                _declare(row)
-            added = statements().add_gates(missing, now=self._now)
-            locked |= {row.key: row for row in missing if row.key in added}
-        self._rows |= locked
-        counted = [key for key, row in locked.items() if _counts(row)]
-        running = statements().running(counted) if counted else {}
-        self.free |= dict.fromkeys(met, 0)
-        for key, row in locked.items():
-            self.free[key] = free(row, running.get(key, 0), self._now)
-
-    def pass_through(self, taken: Iterable[tuple[str, int]]) -> None:
-        """Note how many have passed each gate."""
-        for gate, count in taken:
-            most = self.free[gate]
-            if most is not None:
-                self.free[gate] = most - count
-            self._started[gate] += count
-
-    def write(self) -> None:
-        """Write the gates that have changed."""
-        for key, row in self._rows.items():
-            if started(row, self._started[key], self._now):
-                self._changed.add(key)
-        if self._changed:
-            rows = [self._rows[key] for key in sorted(self._changed)]
-            statements().change_gates(rows, now=self._now)
-
-    def closed(self) -> dict[str, datetime]:
-        """Return the gates that are closed for a time, and until when."""
-        return {
-            key: row.blocked_until
-            for key, row in self._rows.items()
-            if row.blocked_until is not None and row.blocked_until > self._now
-        }
-
-
-def _declare(row: GateRow) -> bool:
-    rule = rule_of(row.key)
-    return rule is not None and rule.applied_to(row)
-
-
-def _counts(row: GateRow) -> bool:
-    """Say whether what runs at a gate matters."""
-    return row.max_running is not None or row.breaker is not BreakerStatus.CLOSED
-
-
-def _learn(unknown: dict[str, int]) -> None:
-    """Find out the rules of gates that this process has not met, from the nodes behind them."""
-    if not unknown:
-        return
-    runs = NodeRun.objects.filter(id__in=unknown.values()).select_related("execution")
-    for run in runs.only("node_id", "execution__version_id", "execution__key"):
-        node = prepared(run.execution.version_id).nodes.get(run.node_id)
-        if node is not None and node.rule is not None:
-            node.rule.gate(run.execution.key)
-    for gate in unknown:
-        note(gate)

@@ -21,6 +21,7 @@ from ..core.statuses import (
 )
 from .cancelling import cancel_losers, cancel_unstarted
 from .claim import Claim, Want
+from .passing import let_through
 from .release import let_in, run_row
 from .rows import ExecutionRow, Key, RunRow
 from .sql import statements
@@ -37,7 +38,7 @@ class Steps:
         claims: Released node runs that were put as running for the worker that asked.
         left: Queues in which others became ready.
         ended: Executions that have ended.
-        handed_over: By gate, how many of the claims took the place of a node that ended.
+        handed_over: By gate, how many of the claims have passed it.
     """
 
     claims: list[Claim] = field(default_factory=list)
@@ -60,7 +61,7 @@ def follow(
         executions: The executions as they stand under the caller's lock.
         ended: What has ended of each; nothing for one of which some node is only to run again.
         want: Whose worker goes on with the successors, as far as it has room.
-        places: By gate, how many successors it may go on with.
+        places: By gate, how many successors may take the place of a node that has ended.
     """
     # First of all, as what a failure halts must not be seen as undecided.
     halted = {key: _count_failures(executions[key], ended[key], now=now) for key in ended}
@@ -77,7 +78,7 @@ def follow(
         if row.status.is_final:
             steps.ended.append(row)
         rows += _run_rows(row, version, progress, now=now)
-    own = _continued(rows, want, places or Counter())
+    own = _go_on(rows, want, Counter() if places is None else places, now=now)
     steps.handed_over.update(row.gate for row in own if row.gate)
     _put(rows, own, executions, steps, now=now, want=want)
     if changed:
@@ -212,15 +213,20 @@ def _put(
         )
 
 
-def _continued(rows: list[RunRow], want: Want | None, places: Counter[str]) -> list[RunRow]:
+def _go_on(
+    rows: Iterable[RunRow], want: Want | None, places: Counter[str], *, now: datetime
+) -> list[RunRow]:
     """Turn as many released rows into running ones as the worker has room for."""
     if want is None:
         return []
-    mine: list[RunRow] = []
-    for row in rows:
-        is_mine = row.status is NodeStatus.READY and not row.is_held and row.queue == want.queue
-        if is_mine and len(mine) < want.room and (not row.gate or places[row.gate] > 0):
-            row.status = NodeStatus.RUNNING
-            places.subtract([row.gate])
-            mine.append(row)
+    mine = [
+        row
+        for row in rows
+        if row.status is NodeStatus.READY and not row.is_held and row.queue == want.queue
+    ]
+    if any(row.gate for row in mine):
+        mine = let_through(mine, places, want.room, now=now)
+    mine = mine[: want.room]
+    for row in mine:
+        row.status = NodeStatus.RUNNING
     return mine

@@ -83,8 +83,8 @@ WITH put AS (
          claim_token, created_at, started_at, finished_at, attempt, failures, losses, error_type,
          error_message)
     SELECT d.execution_id, d.node_id, d.node_type, d.status, d.queue, d.priority,
-           d.available_at, d.lane, d.gate, d.is_held, d.is_limited, d.open_edges, d.live_edges,
-           d.broken_edges, d.reason,
+           d.available_at, COALESCE(d.lane, ''), COALESCE(d.gate, ''), d.is_held, d.is_limited,
+           d.open_edges, d.live_edges, d.broken_edges, COALESCE(d.reason, ''),
            CASE WHEN d.status = 'running' THEN %s::uuid END,
            CASE WHEN d.status = 'running' THEN %s::uuid END,
            %s::timestamptz,
@@ -164,8 +164,9 @@ INSERT INTO spane_django_execution
      key, started_at, failed_nodes, reason)
 SELECT d.id, d.workflow_id, d.version_id, d.status, d.input::jsonb, d.priority, d.active_nodes,
        d.created_at, d.started_by_id, d.start_at, d.deadline_at, d.replay_of_id,
-       d.idempotency_key, d.duplicate_key, d.slot, d.slot_limit, d.parent_id, d.parent_run_id,
-       d.parent_round, d.relation, d.item, d.depth, d.follows_parent, d.key,
+       d.idempotency_key, d.duplicate_key, COALESCE(d.slot, ''), d.slot_limit, d.parent_id,
+       d.parent_run_id, d.parent_round, COALESCE(d.relation, ''), d.item, d.depth,
+       d.follows_parent, COALESCE(d.key, ''),
        CASE WHEN d.status = 'running' THEN d.created_at END, 0, ''
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::smallint[],
             %s::int[], %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],

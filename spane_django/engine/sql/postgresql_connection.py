@@ -7,7 +7,7 @@ one array per column, so a statement's text never depends on the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -35,6 +35,15 @@ class PostgreSQLConnection:
             return cursor.execute(statement.encode(), parameters)
 
 
-def columns(rows: Sequence[Any], names: Iterable[str]) -> list[list[Any]]:
-    """Return rows as one array per column."""
-    return [[getattr(row, name) for row in rows] for name in names]
+# Text that most rows leave empty.  Quoting an empty text costs more than any other value: with six
+# such columns a start took a fifth longer.
+_MOSTLY_EMPTY = frozenset({"lane", "gate", "reason", "key", "slot", "relation"})
+
+
+def columns(rows: Sequence[Any], names: Sequence[str]) -> list[list[Any] | None]:
+    """Return rows as one array per column; None for text that is mostly empty and is in all."""
+    found = ([getattr(row, name) for row in rows] for name in names)
+    return [
+        None if name in _MOSTLY_EMPTY and not any(values) else values
+        for name, values in zip(names, found, strict=True)
+    ]

@@ -1,0 +1,138 @@
+"""Passing gates: how many each lets through now, and what those that start leave behind.
+
+How many run at a gate is counted from the rows under the gate's lock, so that two workers cannot
+both take its last place.  A gate that somebody else has locked is left alone: whoever holds it
+wakes another worker if it cannot take everything itself.  So nobody waits for a gate, whatever
+else its transaction has locked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from ..core.limits import BreakerStatus, GateRow, free, started
+from ..models import NodeRun
+from .rows import RunRow
+from .rules import is_known, note, rule_of
+from .sql import statements
+from .versions import prepared
+
+
+class Gates:
+    """The gates that a transaction has come to, locked until it ends.
+
+    Attributes:
+        free: How many each lets through; None: any number.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self.free: dict[str, int | None] = {"": None}
+        self._now = now
+        self._rows: dict[str, GateRow] = {}
+        self._changed: set[str] = set()
+        self._started: Counter[str] = Counter()
+
+    def lock(self, gates: Iterable[str]) -> None:
+        """Lock gates, and find out how many each lets through."""
+        met = [gate for gate in gates if gate not in self.free]
+        if not met:
+            return
+        locked = {row.key: row for row in statements().lock_gates(met)}
+        self._changed |= {key for key, row in locked.items() if _declare(row)}
+        missing = [GateRow(key) for key in met if key not in locked]
+        if missing:
+            for row in missing:
+                _declare(row)
+            added = statements().add_gates(missing, now=self._now)
+            locked |= {row.key: row for row in missing if row.key in added}
+        self._rows |= locked
+        counted = [key for key, row in locked.items() if _counts(row)]
+        running = statements().running(counted) if counted else {}
+        self.free |= dict.fromkeys(met, 0)
+        for key, row in locked.items():
+            self.free[key] = free(row, running.get(key, 0), self._now)
+
+    def pass_through(self, taken: Iterable[tuple[str, int]]) -> None:
+        """Note how many have passed each gate."""
+        for gate, count in taken:
+            most = self.free.get(gate)
+            if most is not None:
+                self.free[gate] = most - count
+            self._started[gate] += count
+
+    def write(self) -> None:
+        """Write the gates that have changed."""
+        for key, row in self._rows.items():
+            if started(row, self._started[key], self._now):
+                self._changed.add(key)
+        if self._changed:
+            rows = [self._rows[key] for key in sorted(self._changed)]
+            statements().change_gates(rows, now=self._now)
+
+    def closed(self) -> dict[str, datetime]:
+        """Return the gates that are closed for a time, and until when."""
+        return {
+            key: row.blocked_until
+            for key, row in self._rows.items()
+            if row.blocked_until is not None and row.blocked_until > self._now
+        }
+
+
+def _declare(row: GateRow) -> bool:
+    rule = rule_of(row.key)
+    return rule is not None and rule.applied_to(row)
+
+
+def _counts(row: GateRow) -> bool:
+    """Say whether what runs at a gate matters."""
+    return row.max_running is not None or row.breaker is not BreakerStatus.CLOSED
+
+
+def learn(firsts: Mapping[str, int]) -> None:
+    """Find out the rules of gates that this process has not met, from the nodes behind them.
+
+    Args:
+        firsts: Gates, each with a node run behind it.
+    """
+    unknown = {gate: first for gate, first in firsts.items() if not is_known(gate)}
+    if not unknown:
+        return
+    runs = NodeRun.objects.filter(id__in=unknown.values()).select_related("execution")
+    for run in runs.only("node_id", "execution__version_id", "execution__key"):
+        node = prepared(run.execution.version_id).nodes.get(run.node_id)
+        if node is not None and node.rule is not None:
+            node.rule.gate(run.execution.key)
+    for gate in unknown:
+        note(gate)
+
+
+def let_through(
+    rows: Sequence[RunRow], places: Mapping[str, int], room: int, *, now: datetime
+) -> list[RunRow]:
+    """Return those of released node runs that may start at once, ``room`` at most.
+
+    Beyond the places that were handed over, a gate must have more room than is asked for: where
+    it has not, others wait, and theirs is the next turn.
+
+    Args:
+        places: By gate, how many may take the place of a node that has ended.
+    """
+    gates = Gates(now)
+    asked = Counter(row.gate for row in rows if row.gate)
+    gates.lock(asked - Counter(places))
+    open_to = {"": room}
+    for gate, count in asked.items():
+        handed = places.get(gate, 0)
+        spare = gates.free.get(gate, 0)
+        beyond = count - handed
+        open_to[gate] = count if spare is None or spare - handed > beyond > 0 else handed
+    passed: list[RunRow] = []
+    for row in rows:
+        if open_to[row.gate] and len(passed) < room:
+            open_to[row.gate] -= 1
+            passed.append(row)
+    gates.pass_through(Counter(row.gate for row in passed).items())
+    gates.write()
+    return passed
