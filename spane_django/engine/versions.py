@@ -159,9 +159,14 @@ def _prepare(
             max_losses=settings.MAX_LOSSES,
         ),
         rule=rule_for(
-            node.raw, node_type, workflow=version.workflow.key, version_id=version.pk, queue=queue
+            node.raw, node_type, workflow=_place(version), version_id=version.pk, queue=queue
         ),
     )
+
+
+def _place(version: WorkflowVersion) -> str:
+    """Return what tells the nodes of a version from those of the same ids elsewhere."""
+    return f"{version.workflow.key}[{version.part}]" if version.part else version.workflow.key
 
 
 def _own_config(node: NodeDefinition, node_type: Node | None) -> dict[str, Any]:
