@@ -91,9 +91,9 @@ class Bulk(Generic[Key]):
             command.say(f"nothing to {self.verb}: no {self.noun} is chosen")
             return
         command.say(f"{self.verb}: {len(self.changed):,} of {self._count()}")
-        if self.verb == "replay":
-            for execution in self.changed[:_MOST_SHOWN]:
-                command.say(f"  {execution.replay_of_id} → {execution.pk}")
+        for item in self.changed[:_MOST_SHOWN]:
+            if item.pk not in self.keys:
+                command.say(f"  {item.replay_of_id} → {item.pk}")
         self._tell_refused(command)
 
     def _tell_refused(self, command: SpaneCommand) -> None:
