@@ -6,6 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from spane_django.core.statuses import IllegalTransition
+from spane_django.engine.by_hand import complete, skip
 from spane_django.engine.claim import claim, take
 from spane_django.engine.control import cancel, pause, resume
 from spane_django.engine.promote import promote
@@ -14,7 +15,7 @@ from spane_django.engine.settle import settle
 from spane_django.engine.sql import statements
 from spane_django.engine.sweep import expire
 from spane_django.models import DeadLetter, Execution, LogLine
-from tests.engine.helpers import Machine, after, execution, status, statuses
+from tests.engine.helpers import Machine, after, execution, outputs, status, statuses
 from tests.engine.threads import DEADLINE, elsewhere, holding, somebody_waits_for_me, until
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
@@ -42,6 +43,45 @@ def test_settling_waits_for_a_cancel_and_is_refused(machine: Machine):
 
     assert len(refused.lost) == 1
     assert (status(key), statuses(key)) == ("cancelled", {"a": "cancelled"})
+
+
+def test_settling_waits_for_a_node_that_is_completed_by_hand_and_is_refused(machine: Machine):
+    key = machine.begin({"a": ["b"]})
+    finished = machine.run(machine.claim())
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            complete(key, "a", "by hand", now=machine.now)
+            settled = there(lambda: settle(finished, now=machine.now))
+            until(somebody_waits_for_me)
+        refused = settled.result(DEADLINE)
+
+    assert (len(refused.lost), outputs(key)) == (1, {"a": "by hand"})
+    assert (statuses(key)["b"], execution(key).active_nodes) == ("ready", 1)
+
+
+def test_a_node_that_an_operator_is_ending_is_not_claimed(machine: Machine):
+    key = machine.begin({"a": [], "b": []})
+
+    with elsewhere() as there, transaction.atomic():
+        skip(key, "a", now=machine.now)
+        claims = there(machine.claim).result(DEADLINE)
+
+    assert [one.node_id for one in claims] == ["b"]
+
+
+def test_a_node_that_is_claimed_meanwhile_is_skipped_all_the_same(machine: Machine):
+    key = machine.begin({"a": []})
+
+    with elsewhere() as there:
+        with transaction.atomic():
+            (claimed,) = take(machine.want(), 1, now=machine.now)
+            skipped = there(lambda: skip(key, "a", now=machine.now))
+            until(somebody_waits_for_me)
+        skipped.result(DEADLINE)
+
+    assert (status(key), execution(key).active_nodes) == ("completed", 0)
+    assert len(machine.settle([machine.finish(claimed)]).lost) == 1
 
 
 def test_settling_waits_for_a_pause_and_holds_what_it_releases(machine: Machine):
