@@ -95,7 +95,7 @@ def test_the_sweep_fills_the_place_of_an_execution_whose_worker_died_at_its_end(
     limited(machine)
     keys = [machine.start() for _ in range(2)]
     with monkeypatch.context() as died:
-        died.setattr("spane_django.engine.settle.follow_up", lambda todo, now: set())
+        died.setattr("spane_django.engine.settle.follow_up_or_leave", lambda todo, now: set())
         machine.step()
     assert all_statuses(keys) == ["completed", "pending"]
 

@@ -79,7 +79,7 @@ def test_an_early_signal_is_taken_in_the_transaction_that_begins_the_wait(
     machine.publish(CHAIN, types={"w": "wait"}, nodes={"w": {"config": {"signal": "paid"}}})
     key = machine.start()
     signal("paid", 1, now=machine.now, execution_id=key)
-    monkeypatch.setattr(settling, "follow_up", lambda todo, now: set())
+    monkeypatch.setattr(settling, "follow_up_or_leave", lambda todo, now: set())
 
     settlement = machine.settle(machine.run(machine.claim()))
 
