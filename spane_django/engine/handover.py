@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from ..core.limits import BreakerStatus, ended
+from ..core.limits import BreakerStatus, GateRow, ended
 from ..core.statuses import NodeEvent
 from ..core.verdict import Verdict
 from .claim import Claim
+from .passing import closed, roomy
 from .rows import ExecutionRow
 from .rules import queues_of, rule_of
 from .sql import statements
@@ -44,7 +45,7 @@ class Handover:
     trying: set[str] = field(default_factory=set)
     opens: dict[str, datetime] = field(default_factory=dict)
 
-    def queues(self, given: Counter[str]) -> set[str]:
+    def queues(self, given: Counter[str], *, now: datetime) -> set[str]:
         """Return the queues in which nodes may have waited for what is free now.
 
         Args:
@@ -52,8 +53,13 @@ class Handover:
         """
         freed = self.left - given
         bounds = {gate: most for gate in freed if (most := _most(gate)) is not None}
-        running = statements().running(bounds) if bounds else {}
-        full = {gate for gate, most in bounds.items() if running.get(gate, 0) + freed[gate] >= most}
+        counted = [gate for gate in bounds if not roomy.hold(gate, now)]
+        running = statements().running(counted) if counted else {}
+        full = set()
+        for gate in counted:
+            before = running.get(gate, 0) + freed[gate]
+            roomy.note(gate, 2 * before <= bounds[gate], now)
+            full |= {gate} if before >= bounds[gate] else set()
         return set().union(*(queues_of(gate) for gate in full | self.trying))
 
 
@@ -88,19 +94,36 @@ def leave(
 def _change_breakers(
     handover: Handover, outcomes: Mapping[str, list[bool]], *, now: datetime
 ) -> None:
-    failed = [gate for gate, successes in outcomes.items() if not all(successes)]
-    gates = statements().lock_breakers(handover.left, failed)
-    changed = [gate for gate in gates if ended(gate, outcomes.get(gate.key, ()), now)]
+    met = [gate for gate in handover.left if _has_breaker(gate) or not closed.hold(gate, now)]
+    if not met:
+        return
+    failed = [gate for gate in met if not all(outcomes.get(gate, ()))]
+    gates = statements().lock_breakers(met, failed)
+    for key in met:
+        closed.note(key, True, now)
+    changed = []
+    for gate in gates:
+        before = gate.breaker
+        changed += [gate] if ended(gate, outcomes.get(gate.key, ()), now) else []
+        _note(handover, gate, before, now=now)
     if changed:
         statements().change_gates(changed, now=now)
-    for gate in gates:
-        if gate.breaker is not BreakerStatus.CLOSED:
-            del handover.places[gate.key]
-        if gate.breaker is BreakerStatus.HALF_OPEN or gate in changed:
-            handover.trying.add(gate.key)
-        if gate.breaker is BreakerStatus.OPEN and gate.blocked_until is not None:
-            handover.trying.discard(gate.key)
-            handover.opens[gate.key] = gate.blocked_until
+
+
+def _note(handover: Handover, gate: GateRow, before: BreakerStatus, *, now: datetime) -> None:
+    closed.note(gate.key, gate.breaker is BreakerStatus.CLOSED, now)
+    if gate.breaker is not BreakerStatus.CLOSED:
+        del handover.places[gate.key]
+    if gate.breaker is BreakerStatus.HALF_OPEN or gate.breaker is not before:
+        handover.trying.add(gate.key)
+    if gate.breaker is BreakerStatus.OPEN and gate.blocked_until is not None:
+        handover.trying.discard(gate.key)
+        handover.opens[gate.key] = gate.blocked_until
+
+
+def _has_breaker(gate: str) -> bool:
+    rule = rule_of(gate)
+    return rule is None or rule.breaker is not None
 
 
 def _most(gate: str) -> int | None:

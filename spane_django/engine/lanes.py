@@ -138,7 +138,7 @@ class _Sharing:
                 self._take(priority, list(level), gates, is_cut=is_cut)
             is_cut = is_cut and len(self.rows) > before
         gates.write()
-        self.memory.opens |= gates.closed()
+        self.memory.opens |= gates.shut()
 
     def _take(self, priority: int, lanes: Sequence[LaneRow], gates: Gates, *, is_cut: bool) -> None:
         """Deal the room out to the lanes of a priority, until it is full or they are empty."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..core.limits import BreakerStatus, GateRow, free, started
 from ..models import NodeRun
@@ -18,6 +18,43 @@ from .rows import RunRow
 from .rules import is_known, note, rule_of
 from .sql import statements
 from .versions import prepared
+
+
+class Glimpses:
+    """Gates of which something was seen a moment ago, so that nobody need look again at once.
+
+    What is taken for granted is never how many may start: it is whether somebody may have to be
+    told, and whether an operator has just opened a breaker.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[str, datetime] = {}
+
+    def note(self, gate: str, seen: bool, now: datetime) -> None:
+        """Take note of what was seen now."""
+        if not seen:
+            self._until.pop(gate, None)
+            return
+        if len(self._until) > _MOST_GLIMPSES:
+            self._until.clear()
+        self._until[gate] = now + _GLIMPSE
+
+    def hold(self, gate: str, now: datetime) -> bool:
+        """Say whether it was seen a moment ago."""
+        return gate in self._until and now < self._until[gate]
+
+    def forget(self) -> None:
+        self._until.clear()
+
+
+_GLIMPSE = timedelta(seconds=0.25)
+_MOST_GLIMPSES = 10_000
+
+closed = Glimpses()
+"""Gates whose breaker is closed."""
+
+roomy = Glimpses()
+"""Gates at which at most half of the places were taken."""
 
 
 class Gates:
@@ -32,6 +69,7 @@ class Gates:
         self._now = now
         self._rows: dict[str, GateRow] = {}
         self._changed: set[str] = set()
+        self._running: dict[str, int] = {}
         self._started: Counter[str] = Counter()
 
     def lock(self, gates: Iterable[str]) -> None:
@@ -52,7 +90,10 @@ class Gates:
         running = statements().running(counted) if counted else {}
         self.free |= dict.fromkeys(met, 0)
         for key, row in locked.items():
-            self.free[key] = free(row, running.get(key, 0), self._now)
+            count = running.get(key, 0)
+            self.free[key] = free(row, count, self._now)
+            closed.note(key, row.breaker is BreakerStatus.CLOSED, self._now)
+            self._running[key] = count
 
     def pass_through(self, taken: Iterable[tuple[str, int]]) -> None:
         """Note how many have passed each gate."""
@@ -67,11 +108,13 @@ class Gates:
         for key, row in self._rows.items():
             if started(row, self._started[key], self._now):
                 self._changed.add(key)
+            count, most = self._running[key] + self._started[key], row.max_running
+            roomy.note(key, most is None or 2 * count <= most, self._now)
         if self._changed:
             rows = [self._rows[key] for key in sorted(self._changed)]
             statements().change_gates(rows, now=self._now)
 
-    def closed(self) -> dict[str, datetime]:
+    def shut(self) -> dict[str, datetime]:
         """Return the gates that are closed for a time, and until when."""
         return {
             key: row.blocked_until

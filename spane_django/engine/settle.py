@@ -150,7 +150,7 @@ def _settle_batch(
     settlement.known |= _known(accepted)
     settlement.left |= steps.left | _ready_again(accepted, now=now)
     if handover is not None:
-        settlement.left |= handover.queues(steps.handed_over)
+        settlement.left |= handover.queues(steps.handed_over, now=now)
         if want is not None:
             note_openings(want.worker_id, handover.opens)
     todo = _todo(accepted, steps.ended, now=now)

@@ -242,6 +242,7 @@ def test_a_gate_that_only_limits_can_be_opened_by_hand(machine: Machine):
 
     flip("limit:crm", OPEN, now=machine.now)
 
+    machine.now = after(1)
     assert machine.settle([machine.finish(one)], want=machine.want()).claims == []
 
 
