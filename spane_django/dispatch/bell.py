@@ -43,6 +43,14 @@ return 0
 """
 
 
+# Says that a drain listens.  Returns 1 if a ring has found nobody who did: its job may have to
+# wait until this very drain ends, so that this one must look itself.
+LISTEN = """
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('EXISTS', KEYS[2])
+"""
+
+
 def keys(queue: str) -> tuple[str, str, str]:
     """Return the keys of a queue: listening, bells, queued."""
     return (f"spane:{queue}:listening", f"spane:{queue}:bells", f"spane:{queue}:queued")
@@ -80,7 +88,8 @@ class RedisBell:
         pass_on: Callable[[], None],
     ) -> None:
         self._redis = redis
-        self._listening, self._bells, _ = keys(queue)
+        self._listening, self._bells, self._queued = keys(queue)
+        self._say = redis.register_script(LISTEN)
         self._name = name
         self._ring = ring
         self._should_stop = should_stop
@@ -94,6 +103,8 @@ class RedisBell:
         if wanted == self._wanted.is_set():
             return
         if wanted:
+            # Said here and not by the thread: it may still wait in Redis since the last time.
+            self._enter()
             self._wanted.set()
         else:
             self._wanted.clear()
@@ -117,13 +128,24 @@ class RedisBell:
     def _wait(self) -> None:
         if not self._wanted.wait(_WAIT_SECONDS) or self._closed.is_set():
             return
-        self._redis.zadd(self._listening, {self._name: time.time() + _BELIEVED_SECONDS})
+        self._announce()
         if not self._redis.brpop([self._bells], timeout=_WAIT_SECONDS):
             return
         if self._closed.is_set():
             self._pass_on()
         else:
             self._ring()
+
+    def _enter(self) -> None:
+        try:
+            if self._announce():
+                self._ring()
+        except (RedisError, OSError) as error:
+            logger.debug("Redis does not answer: %s", error)
+
+    def _announce(self) -> bool:
+        until = time.time() + _BELIEVED_SECONDS
+        return bool(self._say(keys=[self._listening, self._queued], args=[until, self._name]))
 
     def _leave(self) -> None:
         try:
