@@ -49,9 +49,7 @@ def test_a_delay_first_answers_when_it_ends(context, faults, config, until):
 @given(
     milliseconds=st.floats(0, 1e10), early=st.timedeltas(timedelta(microseconds=1), timedelta(9))
 )
-def test_a_delay_hands_on_its_input_when_its_time_has_come_or_is_hurried(
-    milliseconds, early
-):
+def test_a_delay_hands_on_its_input_when_its_time_has_come_or_is_hurried(milliseconds, early):
     from uuid import UUID
 
     from spane_django.nodes import Context
