@@ -27,7 +27,8 @@ from spane_django.nodes.base import Context, Node, registry
 EVERYTHING = (
     "run_workflow", "publish_workflow", "view_workflow", "view_execution", "view_payload",
     "pause_execution", "cancel_execution", "replay_execution", "retry_execution",
-    "complete_node", "skip_node", "reassign_execution", "view_deadletter", "send_signal", "view_approval", "decide_approval",
+    "complete_node", "skip_node", "reassign_execution", "view_deadletter", "send_signal",
+    "view_approval", "decide_approval",
 )  # fmt: skip
 
 
