@@ -122,8 +122,8 @@ def weigh_line(ctx: Context) -> Any:
     return {"sku": ctx.input["sku"], "grams": ctx.input["grams"] * ctx.input["quantity"]}
 
 
-@node("add-tax", pure=True)
-def add_tax(ctx: Context) -> Any:
+@node("tax-invoice", pure=True)
+def tax_invoice(ctx: Context) -> Any:
     """Add the tax to a total."""
     total = Decimal(ctx.input["total"])
     tax = (total * _TAX).quantize(Decimal("0.01"))

@@ -13,7 +13,6 @@ from spane_django import Retry, Workflow, body
 
 from .nodes import (
     ValidateUser,
-    add_tax,
     book_courier,
     charge_card,
     convert,
@@ -25,6 +24,7 @@ from .nodes import (
     reserve_stock,
     screen_fraud,
     sum_primes,
+    tax_invoice,
     weigh_line,
 )
 
@@ -198,7 +198,7 @@ invoice = Workflow(
     description="What orders use as a sub-workflow.",
 )
 invoice.add("number", "set", {"values": {"number": "R-{{ input.orderId }}"}}) >> invoice.add(
-    "add-tax", add_tax
+    "add-tax", tax_invoice
 )
 
 wholesale = Workflow(
