@@ -1,0 +1,62 @@
+"""How long a tenant with ten executions waits behind one with fifty thousand.
+
+    python benchmarks/fairness.py [--ready N] [--without-keys]
+
+Tenant A has N nodes ready (50,000) and one worker on PostgreSQL is at work on them; then tenant B
+starts ten executions.  Prints one JSON object: the seconds from B's start until B's last one has
+completed, and how many of A's were done by then.  ``--without-keys`` is how it would be if nobody
+said whose an execution is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+from common import NOTHING, publish, silence, stage, until_completed, workers
+
+KEY = "benchmark-fairness"
+BATCH = 1_000
+FEW = 10
+
+
+def main() -> None:
+    options = _options()
+    with stage():
+        from django.utils import timezone
+
+        from spane_django.engine.start import start_many
+        from spane_django.models import Execution
+
+        keyed = {} if options.without_keys else {"key": "tenant"}
+        node = {"id": "n", "type": NOTHING}
+        publish({"id": KEY, "name": KEY, "entryNodeId": "n", "nodes": [node], **keyed})
+        many: list[dict[str, str]] = [{"tenant": "A"}] * BATCH
+        with silence():
+            for _ in range(options.ready // BATCH):
+                start_many(KEY, many, now=timezone.now())
+        with workers(1):
+            _until_some_completed(Execution)
+            began = time.perf_counter()
+            few = start_many(KEY, [{"tenant": "B"}] * FEW, now=timezone.now())
+            until_completed(few, timeout=600)
+            seconds = time.perf_counter() - began
+            done = Execution.objects.filter(status="completed").count() - FEW
+    print(json.dumps({"ready": options.ready, "seconds": round(seconds, 3), "others_done": done}))
+
+
+def _until_some_completed(executions: type) -> None:
+    while not executions.objects.filter(status="completed").exists():  # type: ignore[attr-defined]
+        time.sleep(0.01)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--ready", type=int, default=50_000, metavar="N")
+    parser.add_argument("--without-keys", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
