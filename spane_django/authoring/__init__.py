@@ -5,6 +5,7 @@
 `waits` read the clock and call the engine.  Everything here is exported by `spane_django` itself.
 """
 
+from .gates import flip_gate
 from .operating import bulk, bulk_count, complete, reassign, rerun_from, retry_now, skip
 from .options import body
 from .registered import DuplicateWorkflow, register, workflows
@@ -53,6 +54,7 @@ __all__ = [
     "complete",
     "discard_dead_letter",
     "discard_draft",
+    "flip_gate",
     "migrate",
     "pause",
     "preview_migration",

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypedDict, Unpack
 
 from ..core.json import Json
+from ..core.limits import Breaker, Limit
 from ..core.plan import JoinRule
 from ..core.retry import Retry
 from ..core.starting import DuplicateRule, MaxExecutions, OnDuplicate
@@ -32,6 +33,8 @@ class NodeOptions(TypedDict, total=False):
             receive ``{"error": …}`` as its data.
         queue: The queue whose workers run it; None: the node type's, else the workflow's.
         priority: 1 to 10, higher first; None: the execution's.
+        limit: How many run or start at once; it replaces the node type's.
+        breaker: When this node is held back because it keeps failing; it replaces the type's.
         undo: What undoes this node if the execution fails after it has completed: a :func:`body`.
     """
 
@@ -42,6 +45,8 @@ class NodeOptions(TypedDict, total=False):
     continue_on_fail: bool | None
     queue: str | None
     priority: int | None
+    limit: Limit | None
+    breaker: Breaker | None
     undo: Mapping[str, Any] | None
 
 
@@ -161,6 +166,26 @@ def _retry_policy(retry: Retry) -> Json:
     }
 
 
+def _limit(limit: Limit) -> Json:
+    rate = limit.rate
+    fields: dict[str, Json] = {"perKey": True} if limit.per_key else {}
+    if limit.name:
+        fields["name"] = limit.name
+    if limit.max is not None:
+        fields["max"] = limit.max
+    if rate is not None:
+        fields["rate"] = {"count": rate.count, "perMs": _milliseconds(rate.per)}
+    return fields
+
+
+def _breaker(breaker: Breaker) -> Json:
+    return {
+        "failureThreshold": breaker.failures,
+        "successThreshold": breaker.successes,
+        "timeout": _milliseconds(breaker.cooldown),
+    }
+
+
 def _max_executions(given: int | MaxExecutions) -> Json:
     if isinstance(given, int):
         return given
@@ -188,6 +213,8 @@ _NODE: _Table = {
     "continue_on_fail": ("continueOnFail", _same),
     "queue": ("queue", _same),
     "priority": ("priority", _same),
+    "limit": ("limit", _limit),
+    "breaker": ("circuitBreaker", _breaker),
     "undo": ("undo", dict),
 }
 _WORKFLOW: _Table = {

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spane_django import Backoff, Context, InvalidDefinition, Node, Retry, Step, Workflow, body
+from spane_django import (
+    Backoff,
+    Breaker,
+    Context,
+    InvalidDefinition,
+    Limit,
+    Node,
+    Rate,
+    Retry,
+    Step,
+    Workflow,
+    body,
+)
 from spane_django.authoring.options import node_fields
 from spane_django.core.definition import Limits, NodeDefinition, read
 from spane_django.core.options import NODE_OPTIONS
@@ -94,6 +106,27 @@ def definitions(draw: st.DrawFn) -> dict[str, Any]:
     key = "w" + draw(names)
     document = {"id": key, "name": "N", "entryNodeId": draw(st.sampled_from(roots)), "nodes": nodes}
     return shuffled(draw, document)
+
+
+def test_limits_and_breakers_are_written_as_the_wire_has_them():
+    flow = Workflow("crm")
+    flow.add(
+        "push",
+        "log",
+        {"message": "m"},
+        limit=Limit(max=3, rate=Rate(10, timedelta(seconds=1)), per_key=True, name="crm"),
+        breaker=Breaker(failures=4, successes=2, cooldown=timedelta(minutes=1)),
+    )
+
+    (push,) = flow.definition()["nodes"]
+
+    rate = {"count": 10, "perMs": 1000}
+    assert flow.check() == []
+    assert push["limit"] == {"max": 3, "rate": rate, "perKey": True, "name": "crm"}
+    assert push["circuitBreaker"] == {
+        "failureThreshold": 4, "successThreshold": 2, "timeout": 60000,
+    }  # fmt: skip
+    assert Workflow.from_definition(flow.definition()).definition() == flow.definition()
 
 
 def diamond() -> tuple[Workflow, list[Step]]:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from threading import Barrier, Lock
 
 import pytest
+from django.db import connection
 
+from spane_django.conf import faults_of
 from spane_django.core.limits import Limit
 from spane_django.core.outcome import Delay, Failure
 from spane_django.engine import rules, versions
@@ -16,6 +18,8 @@ from spane_django.engine.sweep import due_queues, next_due
 from spane_django.models import Execution, Gate, NodeRun
 from spane_django.nodes.base import registry
 from tests.engine.helpers import Machine, after, statuses
+from tests.engine.statements import counted
+from tests.engine.test_query_budget import CHAIN
 from tests.engine.threads import in_threads
 
 pytestmark = pytest.mark.django_db
@@ -175,6 +179,21 @@ def test_the_settings_limit_a_type(machine: Machine, settings):
     machine.begin({"a": [], "b": []})
 
     assert len(machine.claim()) == running("type:call") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"call": {"maxx": 1}}, "LIMITS.call: Additional properties are not allowed"),
+        ({"call": {"rate": {"count": 0, "perMs": 1}}}, "LIMITS.call.rate.count: 0 is less than"),
+        ({"call": 5}, "LIMITS.call: 5 is not of type 'object'"),
+        (["call"], "'LIMITS' takes dict, not list"),
+    ],
+)
+def test_faulty_limits_in_the_settings_are_told_with_their_place(given, fault: str):
+    (told,) = faults_of({"LIMITS": given})
+
+    assert told.startswith(fault)
 
 
 def test_a_type_limits_itself_unless_the_settings_say_otherwise(
@@ -389,3 +408,58 @@ def test_workers_that_claim_at_once_never_outrun_a_rate(machine: Machine):
 
     assert sum(taken) <= 5
     assert sum(taken) + len(machine.claim()) == 5
+
+
+@pytest.fixture
+def set_based() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite takes the rows of a batch one at a time")
+
+
+def cost(work: Callable[[], object]) -> int:
+    """Return how many statements a work sends, without BEGIN and COMMIT."""
+    with counted() as sent:
+        work()
+    return len(sent) - 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_nothing_limits_is_claimed_with_one_statement(machine: Machine, set_based):
+    machine.publish({"a": []})
+    for _ in range(4):
+        machine.start()
+    machine.claim(room=1)
+
+    assert cost(lambda: machine.claim(room=1)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_keys_cost_a_claim_one_statement_more(machine: Machine, set_based):
+    machine.publish({"a": []}, key="tenant")
+    for tenant in "ABCDEF":
+        machine.start({"tenant": tenant})
+    machine.claim(room=1)
+
+    assert cost(lambda: machine.claim(room=3)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_gate_costs_a_claim_three_statements_more(machine: Machine, set_based):
+    machine.publish({"a": []}, **limited(100))
+    for _ in range(6):
+        machine.start()
+    machine.claim(room=1)
+
+    assert cost(lambda: machine.claim(room=3)) == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_chain_behind_one_gate_goes_on_with_no_statement_more(machine: Machine, set_based):
+    crm = {"limit": {"name": "crm", "max": 100}}
+    machine.begin({"a": ["b"], "b": ["c"]}, nodes=dict.fromkeys("abc", crm))
+    warm = machine.settle(machine.run(machine.claim()), want=machine.want(fill=False))
+    finished, want = machine.run(warm.claims), machine.want(fill=False)
+
+    lone = cost(lambda: machine.settle(finished, want=want))
+
+    assert lone == CHAIN - 2
