@@ -32,13 +32,13 @@ from .selection import check_selection, ids_of, selected
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-ROWS_PER_STEP = 200
+ROWS_PER_STEP = 100
 REFUSALS_KEPT = 100
 
 # Whoever drives an operation takes steps all the time; after this the sweep takes over.
 _ABANDONED_AFTER = timedelta(minutes=1)
 # So that the timers of a sweep are not kept waiting.
-_STEPS_PER_SWEEP = 2
+_STEPS_PER_SWEEP = 4
 _OPERATIONS_PER_SWEEP = 5
 
 
