@@ -151,7 +151,8 @@ _MOVABLE = frozenset(
 
 
 def _has_begun(run: NodeRun) -> bool:
-    return run.started_at is not None or run.attempt > 1
+    # One that an operator completed, or that was taken over, has a result and was never started.
+    return run.started_at is not None or run.attempt > 1 or run.status in _HAS_RESULT
 
 
 def _is_halted(execution: Execution, failures: int, target: PreparedVersion) -> bool:

@@ -13,6 +13,7 @@ from spane_django.core.outcome import Delay, Result
 from spane_django.core.statuses import IllegalTransition
 from spane_django.engine.by_hand import complete, skip
 from spane_django.engine.control import UnknownExecution, cancel, pause, resume
+from spane_django.engine.migrate import migrate
 from spane_django.engine.operate import (
     NothingToReassign,
     NotWaitingForTime,
@@ -214,6 +215,18 @@ def test_a_node_completed_by_hand_takes_no_error_branch(machine: Machine):
 
     machine.drain()
     assert statuses(key) == {"a": "completed", "b": "completed", "e": "skipped"}
+
+
+def test_what_was_given_by_hand_moves_to_another_version_with_its_execution(machine: Machine):
+    key = machine.begin(CHAIN)
+    complete(key, "a", {"price": 7}, now=machine.now)
+    machine.publish({**CHAIN, "c": ["d"]})
+
+    migrate(key, 2, now=machine.now)
+
+    assert outputs(key) == {"a": {"price": 7}}
+    assert machine.drain() == ["b", "c", "d"]
+    assert status(key) == "completed"
 
 
 @pytest.mark.parametrize("when", ["running", "waiting", "failed"])
