@@ -8,7 +8,7 @@ long as he wants, or closes it early.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # A breaker that an operator has opened stays open until somebody closes it.
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+_KEPT = timedelta(days=30)
 
 
 class UnknownGate(SpaneError):
@@ -90,6 +92,20 @@ def flip(
             waiting = NodeRun.objects.claimable(now).filter(gate=key)
             wake_on_commit(waiting.values_list("queue", flat=True).distinct())
     return gate
+
+
+def forget_idle(*, now: datetime) -> int:
+    """Delete gates at rest that have not changed for a month; return how many.
+
+    There may be one for each key that ever was.  One that is still needed comes back with the
+    next node, as it was declared.
+    """
+    rested = Q(full_at=None) | Q(full_at__lt=now)
+    opened = Q(blocked_until=None) | Q(blocked_until__lt=now)
+    idle = Gate.objects.filter(
+        rested, opened, breaker=Gate.Breaker.CLOSED, failures=0, updated_at__lt=now - _KEPT
+    )
+    return idle.delete()[0]
 
 
 def listed() -> QuerySet[Gate]:

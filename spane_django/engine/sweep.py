@@ -24,6 +24,7 @@ from .db import atomic
 from .ending import end
 from .finished import Finished
 from .followup import follow_up_all, follow_up_on_commit
+from .gates import forget_idle
 from .lanes import first_due, has_due
 from .promote import promote
 from .settle import settle
@@ -54,6 +55,7 @@ class Swept:
 def sweep(*, now: datetime) -> Swept:
     """Do everything that time alone brings about, and say which queues have work."""
     swept = Swept(recovered=recover(now=now))
+    forget_idle(now=now)
     swept.promoted, swept.expired = fire_timers(now=now)
     swept.operated = advance_abandoned(now=now)
     swept.queues = follow_up_all(now=now) | due_queues(now=now)

@@ -7,7 +7,7 @@ import pytest
 from spane_django.core.limits import BreakerStatus
 from spane_django.core.outcome import Delay, Failure, Lost, Returned
 from spane_django.engine.explain import explain
-from spane_django.engine.gates import UnknownGate, flip, listed
+from spane_django.engine.gates import UnknownGate, flip, forget_idle, listed
 from spane_django.engine.sweep import due_queues, next_due
 from spane_django.models import AuditEntry, Gate, NodeRun
 from tests.engine.helpers import Machine, after
@@ -255,6 +255,22 @@ def test_gates_are_listed_with_what_runs_there(line: Machine):
     line.claim(room=2)
 
     assert [(gate.key, gate.running) for gate in listed()] == [("w/a", 2)]
+
+
+def test_gates_at_rest_are_forgotten_after_a_month_and_come_back(machine: Machine):
+    machine.publish({"a": []}, key="tenant", **guarded(failures=1, limit={"perKey": True}))
+    machine.start({"tenant": "A"}), machine.start({"tenant": "B"})
+    first, second = machine.claim()
+    machine.settle([machine.finish(first), machine.finish(second, Failure(message="down"))])
+    month = 31 * 24 * 3_600
+
+    assert forget_idle(now=after(month - 7 * 24 * 3_600)) == 0
+    assert forget_idle(now=after(month)) == 1
+    assert gate().breaker == OPEN
+    machine.start({"tenant": "A"})
+    machine.now = after(month)
+    assert len(machine.claim()) == 2
+    assert Gate.objects.count() == 2
 
 
 def test_explanations_tell_what_holds_a_node_at_its_gate(line: Machine):
