@@ -61,6 +61,8 @@ class Settings:
         HTTP_ALLOWED_HOSTS: Host names, addresses and networks (CIDR) that ``http`` nodes may
             reach although they are not public.  Empty: public addresses only.
         HTTP_MAX_RESPONSE_BYTES: The largest response that an ``http`` node reads.
+        SECRET_KEYS: Fernet keys that secrets are sealed with: the first seals, all of them open.
+            Empty: derived from Django's ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``.
         PREPARE_STATEMENTS: Prepare the engine's statements on PostgreSQL.  False for a PgBouncer
             before 1.21 in transaction mode, which cannot keep them.
         DISPATCHER: Dotted path of what wakes workers.
@@ -90,6 +92,7 @@ class Settings:
     MAX_LOG_LINES: int = 1_000
     HTTP_ALLOWED_HOSTS: tuple[str, ...] = ()
     HTTP_MAX_RESPONSE_BYTES: int = 1_048_576
+    SECRET_KEYS: tuple[str, ...] = ()
     PREPARE_STATEMENTS: bool = True
     DISPATCHER: str = "spane_django.dispatch.rq.wake"
 
