@@ -122,6 +122,7 @@ def _options(request: Request, body: dict[str, Json], *, now: datetime) -> Start
     return StartOptions(
         priority=None if priority is None else int(priority),
         start_at=now + timedelta(milliseconds=delay) if delay else None,
+        trigger="api",
         idempotency_key=header_of(request, "Idempotency-Key", longest=KEY_LENGTH),
         key=body.get("key"),
         on_duplicate=body.get("onDuplicate"),

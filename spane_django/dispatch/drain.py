@@ -11,12 +11,14 @@ Times are of the monotonic clock, but for what goes into rows.
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from queue import Empty, SimpleQueue
 from typing import cast
 from uuid import uuid4
@@ -117,6 +119,7 @@ class Drain:
     def run(self) -> Report:
         """Work until there is nothing to do, the slice is over or the worker is to stop."""
         dedicate()
+        _freeze()
         self._begin()
         try:
             while self._goes_on():
@@ -333,6 +336,16 @@ class Drain:
         """Look for a ring that came too late for this drain: somebody else must hear it."""
         while not self._events.empty():
             self._is_hungry |= self._events.get() is RUNG
+
+
+@cache
+def _freeze() -> None:
+    """Take what was loaded until now out of the garbage collector's sight, once per process.
+
+    Django and the project's own code stay for as long as the process lives.  Looking through them
+    again and again, as nodes come and go, took a sixth of a busy drain's time.
+    """
+    gc.freeze()
 
 
 def _timed_out(task: Task, now: float) -> Finished:

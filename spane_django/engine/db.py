@@ -20,7 +20,8 @@ _TRANSIENT = frozenset({"40001", "40P01"})
 _TRIES = 3
 
 _BY_INDEX = (
-    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+    " SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan"
 )
 
 
@@ -50,7 +51,8 @@ def dedicate() -> None:
     takes it for tiny, prefers to read the whole of it, and keeps that plan for a prepared
     statement until statistics arrive, a minute or so later: nodes became slower all the while.
     Where there is no index (a table of a few rows needs none) the plan looks so dear to it that
-    it would be compiled, which takes a hundred times as long as running it.
+    it would be compiled, which takes a hundred times as long as running it.  A plan that was made
+    for the values at hand is no better: for a join of 1,000 parents it compared each with each.
     """
     if connection().vendor == "postgresql" and settings.PREPARE_STATEMENTS:
         with connection().cursor() as cursor:

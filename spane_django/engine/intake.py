@@ -47,6 +47,11 @@ class StartOptions:
             ``on_duplicate=OnDuplicate.DEBOUNCE`` if nothing else does.
         by: Who starts it.
         replay_of: The execution that this one repeats.
+        tenant: Who owns it, where tenants are kept apart.
+        trigger: What starts it, such as ``webhook:12``; "": code.
+        subject_type: The label of the model of the business object that it is about, such as
+            ``shop.order``.
+        subject_id: That object's primary key.
     """
 
     priority: int | None = None
@@ -59,6 +64,10 @@ class StartOptions:
     debounce: timedelta | None = None
     by: AbstractBaseUser | None = None
     replay_of: UUID | None = None
+    tenant: str = ""
+    trigger: str = ""
+    subject_type: str = ""
+    subject_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,10 @@ class _Template:
             slot=slot,
             slot_limit=slot_limit,
             key=key,
+            tenant=options.tenant,
+            trigger=options.trigger,
+            subject_type=options.subject_type,
+            subject_id=options.subject_id,
         )
 
     def _key(self, data: Json) -> str:

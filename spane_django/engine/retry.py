@@ -119,6 +119,9 @@ def replay(
     options = StartOptions(
         priority=original.priority,
         key=original.key or None,
+        tenant=original.tenant,
+        subject_type=original.subject_type,
+        subject_id=original.subject_id,
         on_duplicate=OnDuplicate.ALLOW,
         duplicate_key=original.duplicate_key,
         by=by,

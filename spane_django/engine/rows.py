@@ -34,7 +34,10 @@ class ExecutionRow:
 
 @dataclass(slots=True)
 class NewExecution:
-    """An execution to be inserted.  ``input`` is JSON text."""
+    """An execution to be inserted.  ``input`` is JSON text.
+
+    One that has a parent gets the parent's tenant and subject.
+    """
 
     id: UUID
     workflow_id: int
@@ -60,6 +63,10 @@ class NewExecution:
     depth: int = 0
     follows_parent: bool = True
     key: str = ""
+    tenant: str = ""
+    trigger: str = ""
+    subject_type: str = ""
+    subject_id: str = ""
 
 
 @dataclass(slots=True)

@@ -128,6 +128,10 @@ class Migration(migrations.Migration):
                 ('depth', models.PositiveSmallIntegerField(db_default=0, default=0, verbose_name='depth')),
                 ('follows_parent', models.BooleanField(db_default=True, default=True, help_text='Cancelled, paused and resumed with its parent.', verbose_name='follows its parent')),
                 ('key', models.CharField(blank=True, db_default='', default='', help_text='Whose it is, such as a tenant: keys share workers fairly.', max_length=200, verbose_name='key')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', help_text='Who owns it, in a project that keeps tenants apart.', max_length=64, verbose_name='tenant')),
+                ('trigger', models.CharField(blank=True, db_default='', default='', help_text='What started it, such as a webhook or a schedule.', max_length=120, verbose_name='trigger')),
+                ('subject_type', models.CharField(blank=True, db_default='', default='', max_length=200, verbose_name='subject type')),
+                ('subject_id', models.CharField(blank=True, db_default='', default='', max_length=100, verbose_name='subject id')),
                 ('slot', models.CharField(blank=True, db_default='', default='', help_text='Executions of one slot run so many at once.', max_length=250, verbose_name='slot')),
                 ('slot_limit', models.PositiveIntegerField(blank=True, null=True)),
                 ('duplicate_key', models.CharField(blank=True, default=None, max_length=200, null=True, verbose_name='duplicate key')),
@@ -508,6 +512,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='execution',
             index=models.Index(condition=models.Q(('parent_run__isnull', False), ('status__in', ['pending', 'running', 'paused'])), fields=['parent_run'], name='spane_unfinished_children'),
+        ),
+        migrations.AddIndex(
+            model_name='execution',
+            index=models.Index(condition=models.Q(('tenant', ''), _negated=True), fields=['tenant', '-id'], name='spane_by_tenant'),
+        ),
+        migrations.AddIndex(
+            model_name='execution',
+            index=models.Index(condition=models.Q(('subject_type', ''), _negated=True), fields=['subject_type', 'subject_id', '-id'], name='spane_by_subject'),
         ),
         migrations.AddIndex(
             model_name='execution',

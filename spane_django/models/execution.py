@@ -124,6 +124,21 @@ class Execution(models.Model):
         _("key"), max_length=200, blank=True, default="", db_default="",
         help_text=_("Whose it is, such as a tenant: keys share workers fairly."),
     )  # fmt: skip
+    tenant = models.CharField(
+        _("tenant"), max_length=64, blank=True, default="", db_default="",
+        help_text=_("Who owns it, in a project that keeps tenants apart."),
+    )  # fmt: skip
+    trigger = models.CharField(
+        _("trigger"), max_length=120, blank=True, default="", db_default="",
+        help_text=_("What started it, such as a webhook or a schedule."),
+    )  # fmt: skip
+    # The business object that it is about: a label such as "shop.order" and a primary key.
+    subject_type = models.CharField(
+        _("subject type"), max_length=200, blank=True, default="", db_default=""
+    )
+    subject_id = models.CharField(
+        _("subject id"), max_length=100, blank=True, default="", db_default=""
+    )
     slot = models.CharField(
         _("slot"), max_length=250, blank=True, default="", db_default="",
         help_text=_("Executions of one slot run so many at once."),
@@ -208,6 +223,12 @@ class Execution(models.Model):
                 fields=["parent_run"],
                 condition=Q(parent_run__isnull=False, status__in=["pending", "running", "paused"]),
                 name="spane_unfinished_children",
+            ),
+            models.Index(fields=["tenant", "-id"], condition=~Q(tenant=""), name="spane_by_tenant"),
+            models.Index(
+                fields=["subject_type", "subject_id", "-id"],
+                condition=~Q(subject_type=""),
+                name="spane_by_subject",
             ),
             models.Index(
                 fields=["slot", "-priority", "id"],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from ...core.plan import Arrivals
@@ -23,14 +22,14 @@ from ..rows import (
     Proof,
     RunRow,
 )
-from .postgresql_connection import columns
+from .postgresql_connection import array, columns
 from .postgresql_lanes import PostgreSQLLanes
 
 # NO KEY: inserting rows that refer to an execution must not wait for its lock.
 LOCK = """
 SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at, parent_run_id,
        slot, depth, key
-FROM spane_django_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+FROM spane_django_execution WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 
 # The claim is the fence: a row whose token has changed belongs to somebody else now.  That a row
@@ -83,8 +82,8 @@ WITH put AS (
          claim_token, created_at, started_at, finished_at, attempt, failures, losses, error_type,
          error_message)
     SELECT d.execution_id, d.node_id, d.node_type, d.status, d.queue, d.priority,
-           d.available_at, COALESCE(d.lane, ''), COALESCE(d.gate, ''), d.is_held, d.is_limited,
-           d.open_edges, d.live_edges, d.broken_edges, COALESCE(d.reason, ''),
+           d.available_at, d.lane, d.gate, d.is_held, d.is_limited,
+           d.open_edges, d.live_edges, d.broken_edges, d.reason,
            CASE WHEN d.status = 'running' THEN %s::uuid END,
            CASE WHEN d.status = 'running' THEN %s::uuid END,
            %s::timestamptz,
@@ -161,21 +160,24 @@ INSERT INTO spane_django_execution
     (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
      started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key, slot,
      slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth, follows_parent,
-     key, started_at, failed_nodes, reason)
+     key, tenant, trigger, subject_type, subject_id, started_at, failed_nodes, reason)
 SELECT d.id, d.workflow_id, d.version_id, d.status, d.input::jsonb, d.priority, d.active_nodes,
        d.created_at, d.started_by_id, d.start_at, d.deadline_at, d.replay_of_id,
-       d.idempotency_key, d.duplicate_key, COALESCE(d.slot, ''), d.slot_limit, d.parent_id,
-       d.parent_run_id, d.parent_round, COALESCE(d.relation, ''), d.item, d.depth,
-       d.follows_parent, COALESCE(d.key, ''),
+       d.idempotency_key, d.duplicate_key, d.slot, d.slot_limit, d.parent_id,
+       d.parent_run_id, d.parent_round, d.relation, d.item, d.depth,
+       d.follows_parent, d.key, COALESCE(p.tenant, d.tenant), d.trigger,
+       COALESCE(p.subject_type, d.subject_type), COALESCE(p.subject_id, d.subject_id),
        CASE WHEN d.status = 'running' THEN d.created_at END, 0, ''
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::smallint[],
             %s::int[], %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
             %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::uuid[], %s::bigint[],
-            %s::int[], %s::text[], %s::int[], %s::smallint[], %s::bool[], %s::text[])
+            %s::int[], %s::text[], %s::int[], %s::smallint[], %s::bool[], %s::text[], %s::text[],
+            %s::text[], %s::text[], %s::text[])
      AS d (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
            started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key,
            slot, slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth,
-           follows_parent, key)
+           follows_parent, key, tenant, trigger, subject_type, subject_id)
+LEFT JOIN spane_django_execution p ON p.id = d.parent_id
 """
 
 PARENTS = """
@@ -185,14 +187,14 @@ JOIN spane_django_noderun n USING (execution_id, node_id)
 WHERE n.status IN ('completed', 'failed')
 """
 
-INPUTS = "SELECT id, input::text FROM spane_django_execution WHERE id = ANY(%s)"
+INPUTS = "SELECT id, input::text FROM spane_django_execution WHERE id = ANY(%s::uuid[])"
 
 
 class PostgreSQL(PostgreSQLLanes):
     """The statements on one connection."""
 
     def lock(self, execution_ids: Collection[UUID]) -> dict[UUID, ExecutionRow]:
-        rows = self._rows(LOCK, [list(execution_ids)])
+        rows = self._rows(LOCK, [array(execution_ids)])
         return {row[0]: ExecutionRow(row[0], ExecutionStatus(row[1]), *row[2:]) for row in rows}
 
     def complete(self, rows: Sequence[CompletedRow]) -> set[Proof]:
@@ -238,6 +240,7 @@ class PostgreSQL(PostgreSQLLanes):
             "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id",
             "idempotency_key", "duplicate_key", "slot", "slot_limit", "parent_id",
             "parent_run_id", "parent_round", "relation", "item", "depth", "follows_parent", "key",
+            "tenant", "trigger", "subject_type", "subject_id",
         )  # fmt: skip
         self._execute(INSERT_EXECUTIONS, columns(rows, names))
 
@@ -246,8 +249,8 @@ class PostgreSQL(PostgreSQLLanes):
         return [ParentRow(row[0], row[1], NodeStatus(row[2]), *row[3:]) for row in rows]
 
     def inputs(self, execution_ids: Collection[UUID]) -> dict[UUID, str]:
-        return dict(self._rows(INPUTS, [list(execution_ids)]))
+        return dict(self._rows(INPUTS, [array(execution_ids)]))
 
 
-def _keys(keys: Collection[Key]) -> list[list[Any]]:
-    return [[key[0] for key in keys], [key[1] for key in keys]]
+def _keys(keys: Collection[Key]) -> list[str]:
+    return [array(key[0] for key in keys), array(key[1] for key in keys)]

@@ -7,8 +7,11 @@ one array per column, so a statement's text never depends on the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from types import NoneType
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
@@ -35,15 +38,30 @@ class PostgreSQLConnection:
             return cursor.execute(statement.encode(), parameters)
 
 
-# Text that most rows leave empty.  Quoting an empty text costs more than any other value: with six
-# such columns a start took a fifth longer.
-_MOSTLY_EMPTY = frozenset({"lane", "gate", "reason", "key", "slot", "relation"})
+def columns(rows: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """Return rows as one array per column."""
+    return [array([getattr(row, name) for row in rows]) for name in names]
 
 
-def columns(rows: Sequence[Any], names: Sequence[str]) -> list[list[Any] | None]:
-    """Return rows as one array per column; None for text that is mostly empty and is in all."""
-    found = ([getattr(row, name) for row in rows] for name in names)
-    return [
-        None if name in _MOSTLY_EMPTY and not any(values) else values
-        for name, values in zip(names, found, strict=True)
-    ]
+def array(values: Iterable[Any]) -> str:
+    """Return values as the text of an array, to be cast by the statement.
+
+    psycopg finds out for every value whether it must be quoted, which took a fifth of the time of
+    a settlement; here the type says so.
+    """
+    return "{" + ",".join([_TEXT.get(type(value), _quoted)(value) for value in values]) + "}"
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
+
+
+# https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+_TEXT: dict[type, Callable[[Any], str]] = {
+    NoneType: lambda _: "NULL",
+    UUID: str,
+    bool: str,
+    int: str,
+    float: str,
+    datetime: lambda value: f'"{value}"',
+}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ...core.limits import BreakerStatus, GateRow
 from ..rows import ClaimedRow, LaneRange, LaneRow
-from .postgresql_connection import PostgreSQLConnection, columns
+from .postgresql_connection import PostgreSQLConnection, array, columns
 
 _GATE = tuple(field.name for field in fields(GateRow))
 _GATE_COLUMNS = ", ".join(_GATE)
@@ -51,20 +51,20 @@ LIMIT %s
 
 # SKIP LOCKED: a claim waits for nobody, gates included, whatever its transaction has locked.
 LOCK_GATES = f"""
-SELECT {_GATE_COLUMNS} FROM spane_django_gate WHERE key = ANY(%s) FOR UPDATE SKIP LOCKED
+SELECT {_GATE_COLUMNS} FROM spane_django_gate WHERE key = ANY(%s::text[]) FOR UPDATE SKIP LOCKED
 """  # noqa: S608
 
 # Gates at which the end of an attempt may change something; in the order of their keys.
 LOCK_BREAKERS = f"""
 SELECT {_GATE_COLUMNS} FROM spane_django_gate
-WHERE key = ANY(%s) AND (key = ANY(%s) OR failures > 0 OR breaker <> 'closed')
+WHERE key = ANY(%s::text[]) AND (key = ANY(%s::text[]) OR failures > 0 OR breaker <> 'closed')
 ORDER BY key FOR UPDATE
 """  # noqa: S608
 
 # A statement of its own, so that it sees what was committed until the gates were locked.
 RUNNING = """
 SELECT n.gate, count(*) FROM spane_django_noderun n
-WHERE n.gate = ANY(%s) AND NOT (n.gate = '') AND n.status = 'running' GROUP BY n.gate
+WHERE n.gate = ANY(%s::text[]) AND NOT (n.gate = '') AND n.status = 'running' GROUP BY n.gate
 """
 
 _WRITE_GATES = f"""
@@ -127,18 +127,18 @@ class PostgreSQLLanes(PostgreSQLConnection):
         token: UUID,
         now: datetime,
     ) -> list[ClaimedRow]:
-        wanted = [list(shares), list(shares.values())]
+        wanted = [array(shares), array(shares.values())]
         rows = self._rows(TAKE, [*wanted, queue, priority, now, worker_id, token, now])
         return [ClaimedRow(*row) for row in rows]
 
     def lock_gates(self, keys: Collection[str]) -> list[GateRow]:
-        return [_gate(row) for row in self._rows(LOCK_GATES, [list(keys)])]
+        return [_gate(row) for row in self._rows(LOCK_GATES, [array(keys)])]
 
     def lock_breakers(self, keys: Collection[str], failed: Collection[str]) -> list[GateRow]:
-        return [_gate(row) for row in self._rows(LOCK_BREAKERS, [list(keys), list(failed)])]
+        return [_gate(row) for row in self._rows(LOCK_BREAKERS, [array(keys), array(failed)])]
 
     def running(self, gates: Collection[str]) -> dict[str, int]:
-        return dict(self._rows(RUNNING, [list(gates)]))
+        return dict(self._rows(RUNNING, [array(gates)]))
 
     def add_gates(self, rows: Sequence[GateRow], *, now: datetime) -> set[str]:
         return {row[0] for row in self._rows(ADD_GATES, [now, *columns(rows, _GATE)])}

@@ -111,11 +111,16 @@ INSERTED = (
     "id", "workflow_id", "version_id", "status", "input", "priority", "active_nodes",
     "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id", "idempotency_key",
     "duplicate_key", "slot", "slot_limit", "parent_id", "parent_run_id", "parent_round",
-    "relation", "item", "depth", "follows_parent", "key",
+    "relation", "item", "depth", "follows_parent", "key", "trigger",
 )  # fmt: skip
+INHERITED = ("tenant", "subject_type", "subject_id")
+_PARENT_ID = f"?{INSERTED.index('parent_id') + 1}"
+_OF_PARENT = "COALESCE((SELECT {name} FROM spane_django_execution WHERE id = {id}), ?)"
 INSERT_EXECUTION = f"""
-INSERT INTO spane_django_execution ({", ".join(INSERTED)}, started_at, failed_nodes, reason)
-VALUES ({", ".join("?" * len(INSERTED))}, ?, 0, '')
+INSERT INTO spane_django_execution
+    ({", ".join((*INSERTED, *INHERITED))}, started_at, failed_nodes, reason)
+VALUES ({", ".join("?" * len(INSERTED))},
+        {", ".join(_OF_PARENT.format(name=name, id=_PARENT_ID) for name in INHERITED)}, ?, 0, '')
 """  # noqa: S608  # names of columns, written above
 
 PARENT = """
@@ -187,7 +192,7 @@ class SQLite(SQLiteLanes):
     def insert_executions(self, rows: Sequence[NewExecution]) -> None:
         for row in rows:
             started_at = row.created_at if row.status is ExecutionStatus.RUNNING else None
-            values = [getattr(row, name) for name in INSERTED]
+            values = [getattr(row, name) for name in (*INSERTED, *INHERITED)]
             self._execute(INSERT_EXECUTION, [*values, started_at])
 
     def parents(self, keys: Collection[Key]) -> list[ParentRow]:
