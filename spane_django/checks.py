@@ -5,7 +5,8 @@ and will hurt.  Each has a hint that says what to do.  Nothing here writes, and 
 :func:`check_sqlite_journal` asks the database, so it runs where Django runs database checks:
 with ``migrate`` and with ``check --database default``.
 
-E001-E009 are about settings and databases, E010-E019 about workflows, W001-W009 warn.
+E001-E009 are about settings and databases, E010-E019 about workflows, E020 is about
+tenants, W001-W009 warn.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from .authoring.registered import DuplicateWorkflow, workflows
 from .conf import Settings, faults_of, settings
 from .core.definition import Definition
 from .engine.db import alias
+from .engine.scope import has_tenants, tenant_model
+from .models import Tenant
 from .nodes.base import registry
 
 TAG = "spane"
@@ -47,7 +50,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         return [Error(f"SPANE: {fault}", hint=hint, id="spane.E001") for fault in faults]
     return [
         *_amount_faults(), *_lease_faults(), *_dispatcher_faults(), *_clock_faults(),
-        *_storage_faults(),
+        *_storage_faults(), *_tenant_faults(),
     ]  # fmt: skip
 
 
@@ -191,6 +194,30 @@ def _storage_faults() -> Iterator[CheckMessage]:
     except InvalidStorageError as error:
         hint = "Name one of STORAGES, or set SPANE['OFFLOAD_BYTES'] = 0."
         yield Error(f"SPANE['PAYLOAD_STORAGE']: {error}", hint=hint, id="spane.E009")
+
+
+def _tenant_faults() -> Iterator[CheckMessage]:
+    resolver = settings.TENANT_RESOLVER
+    if not has_tenants():
+        if resolver:
+            hint = "Set SPANE['TENANT_MODEL'], such as 'spane_django.Tenant'."
+            yield Error("TENANT_RESOLVER without TENANT_MODEL", hint=hint, id="spane.E020")
+        return
+    try:
+        model = tenant_model()
+    except (LookupError, ValueError) as error:
+        hint = "Name a model as 'app_label.Model', or 'spane_django.Tenant'."
+        yield Error(f"SPANE['TENANT_MODEL']: {error}", hint=hint, id="spane.E020")
+        return
+    try:
+        if resolver:
+            import_string(resolver)
+    except ImportError as error:
+        hint = "Give the dotted path of a function from a user to the keys of their tenants."
+        yield Error(f"SPANE['TENANT_RESOLVER']: {error}", hint=hint, id="spane.E020")
+    if model is not Tenant and not resolver:
+        hint = "Set SPANE['TENANT_RESOLVER'] to a function from a user to their tenants' keys."
+        yield Error(f"nothing says whose {model._meta.label} is", hint=hint, id="spane.E020")
 
 
 def _queues_in_use() -> dict[str, str]:

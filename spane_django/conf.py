@@ -7,6 +7,7 @@ meant: a misspelt setting must not be ignored.  Redis is configured once, in ``R
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -20,6 +21,9 @@ from django.utils.module_loading import import_string
 
 from .core.options import LIMITS
 from .core.schema import faults_in
+
+# Settings that None turns off.
+_OPTIONAL = frozenset({"TENANT_MODEL", "TENANT_RESOLVER", "API_RATE"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,13 @@ class Settings:
         PREPARE_STATEMENTS: Prepare the engine's statements on PostgreSQL.  False for a PgBouncer
             before 1.21 in transaction mode, which cannot keep them.
         DISPATCHER: Dotted path of what wakes workers.
+        TENANT_MODEL: The model of tenants, as ``app_label.Model``: the project's own, or the
+            built-in ``spane_django.Tenant``.  None: there are no tenants, at no cost.
+        TENANT_RESOLVER: Dotted path of a function that takes a user and returns the primary
+            keys of the tenants that they may touch, or None for all.  None: the ``users`` of the
+            built-in tenants; superusers may touch all.
+        API_RATE: The most requests of one token, or of one session's user, such as
+            ``600/minute``; per second, minute, hour or day.  None: any number.
     """
 
     QUEUE: str = "spane"
@@ -95,6 +106,9 @@ class Settings:
     SECRET_KEYS: tuple[str, ...] = ()
     PREPARE_STATEMENTS: bool = True
     DISPATCHER: str = "spane_django.dispatch.rq.wake"
+    TENANT_MODEL: str | None = None
+    TENANT_RESOLVER: str | None = None
+    API_RATE: str | None = "6000/minute"
 
     @property
     def lease(self) -> timedelta:
@@ -124,11 +138,15 @@ def faults_of(given: dict[str, Any]) -> list[str]:
             guess = difflib.get_close_matches(str(key).upper(), known, n=1)
             hint = f", did you mean '{guess[0]}'?" if guess else ""
             faults.append(f"unknown setting '{key}'{hint}")
+        elif value is None and key in _OPTIONAL:
+            continue
         elif not _fits(value, known[key]):
-            wanted = type(known[key]).__name__
+            wanted = type(known[key] or "").__name__
             faults.append(f"'{key}' takes {wanted}, not {type(value).__name__}")
         elif key == "KEEP_DAYS":
             faults += _keep_faults(value)
+        elif key == "API_RATE":
+            faults += _rate_faults(value)
         elif key == "LIMITS":
             faults += map(str, faults_in(LIMITS, dict(value), key))
     return faults
@@ -147,7 +165,16 @@ def _keep_faults(days: dict[str, Any]) -> list[str]:
     ]
 
 
+def _rate_faults(rate: str) -> list[str]:
+    """Return what is wrong with a rate."""
+    if re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", rate):
+        return []
+    return [f"'API_RATE' takes a rate such as '600/minute', not {rate!r}"]
+
+
 def _fits(value: object, default: object) -> bool:
+    if default is None:
+        return isinstance(value, str)
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(value, type(default))
     if isinstance(default, float):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -14,12 +15,27 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ..engine.control import UnknownExecution
-from .auth import AUTHENTICATION, MayCall
+from ..engine.scope import (
+    NoTenant,
+    Scope,
+    UnknownTenant,
+    WhichTenant,
+    exists,
+    has_tenants,
+    scope_of,
+)
+from ..models import ApiToken
+from .auth import AUTHENTICATION, MayCall, user_of
 from .errors import respond
 from .wire import OnlyJson, StrictParser, StrictRenderer
 
 # Eighteen digits fit every primary key; more are nobody's.
 _LONGEST_KEY = 18
+
+TENANT_HEADER = "Spane-Tenant"
+
+_WHICH = f"you have several tenants: name one in the header {TENANT_HEADER}"
+_NO_TENANT = "you belong to no tenant: ask whoever administers them to add you to one"
 
 
 class EngineView(APIView):
@@ -44,6 +60,39 @@ class EngineView(APIView):
         super().initial(request, *args, **kwargs)
         if any("\x00" in str(value) for value in kwargs.values()):
             raise NotFound
+
+    @cached_property
+    def scope(self) -> Scope:
+        """Whose rows this request may see and touch.
+
+        The header ``Spane-Tenant`` narrows it to one tenant.
+        """
+        token = self.request.auth
+        scope = scope_of(user_of(self.request), token if isinstance(token, ApiToken) else None)
+        named = self.request.headers.get(TENANT_HEADER, "")
+        if not named or not has_tenants():
+            return scope
+        if not scope.covers(named) or not exists(named):
+            raise UnknownTenant(f"there is no tenant '{named[:100]}'")
+        return scope.only(named)
+
+    @cached_property
+    def tenant(self) -> str:
+        """The tenant that what this request creates belongs to, and whose workflows it names.
+
+        ``""``: there are no tenants, or the request may touch everything and names none.
+
+        Raises:
+            WhichTenant: the user has several and the request does not say which.
+            NoTenant: the user has none.
+        """
+        tenants = self.scope.tenants
+        if tenants is None:
+            return ""
+        if len(tenants) == 1:
+            (tenant,) = tenants
+            return tenant
+        raise WhichTenant(_WHICH) if tenants else NoTenant(_NO_TENANT)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return respond

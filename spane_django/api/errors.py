@@ -26,6 +26,7 @@ from ..engine.clear import ClearedData
 from ..engine.control import UnknownExecution
 from ..engine.operate import NothingToReassign, NotWaitingForTime
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
+from ..engine.scope import NoTenant, UnknownTenant, WhichTenant
 from ..engine.signals import EndedExecution
 from ..engine.start import (
     DisabledWorkflow,
@@ -51,6 +52,9 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnknownNodeRun, 404, "unknown_node_run"),
     (UnknownOperation, 404, "unknown_operation"),
     (UnknownApproval, 404, "unknown_approval"),
+    (UnknownTenant, 404, "unknown_tenant"),
+    (WhichTenant, 400, "which_tenant"),
+    (NoTenant, 403, "no_tenant"),
     (NotAllowed, 403, "not_allowed"),
     (AlreadyDecided, 409, "already_decided"),
     (EndedExecution, 409, "ended_execution"),

@@ -56,7 +56,8 @@ class Migration(migrations.Migration):
             name='Workflow',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(help_text='The id that definitions and URLs use.', max_length=100, unique=True, verbose_name='id')),
+                ('key', models.CharField(help_text='The id that definitions and URLs use.', max_length=100, verbose_name='id')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', help_text='Empty: shared by all tenants.', max_length=64, verbose_name='tenant')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('description', models.TextField(blank=True, default='', verbose_name='description')),
                 ('is_enabled', models.BooleanField(default=True, help_text='A disabled workflow starts no new executions.', verbose_name='enabled')),
@@ -65,7 +66,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'workflow',
                 'verbose_name_plural': 'workflows',
-                'ordering': ('key',),
+                'ordering': ('key', 'tenant'),
                 'permissions': (('run_workflow', 'Can start executions'), ('publish_workflow', 'Can publish definitions')),
             },
         ),
@@ -76,9 +77,14 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(help_text='What uses it.', max_length=100, verbose_name='name')),
                 ('token_hash', models.CharField(max_length=64, unique=True)),
                 ('prefix', models.CharField(max_length=12, verbose_name='begins with')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', help_text='Empty: every tenant of its user.', max_length=64, verbose_name='tenant')),
+                ('scope', models.CharField(choices=[('read', 'read'), ('execute', 'execute'), ('operate', 'operate'), ('define', 'define'), ('admin', 'admin')], default='admin', help_text='The most that it may do, whatever more its user may.', max_length=10, verbose_name='scope')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
                 ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked')),
+                ('last_used_at', models.DateTimeField(blank=True, null=True, verbose_name='last used')),
+                ('previous_hash', models.CharField(blank=True, default=None, max_length=64, null=True, unique=True)),
+                ('previous_until', models.DateTimeField(blank=True, null=True)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
             ],
             options={
@@ -128,7 +134,6 @@ class Migration(migrations.Migration):
                 ('depth', models.PositiveSmallIntegerField(db_default=0, default=0, verbose_name='depth')),
                 ('follows_parent', models.BooleanField(db_default=True, default=True, help_text='Cancelled, paused and resumed with its parent.', verbose_name='follows its parent')),
                 ('key', models.CharField(blank=True, db_default='', default='', help_text='Whose it is, such as a tenant: keys share workers fairly.', max_length=200, verbose_name='key')),
-                ('tenant', models.CharField(blank=True, db_default='', default='', help_text='Who owns it, in a project that keeps tenants apart.', max_length=64, verbose_name='tenant')),
                 ('trigger', models.CharField(blank=True, db_default='', default='', help_text='What started it, such as a webhook or a schedule.', max_length=120, verbose_name='trigger')),
                 ('subject_type', models.CharField(blank=True, db_default='', default='', max_length=200, verbose_name='subject type')),
                 ('subject_id', models.CharField(blank=True, db_default='', default='', max_length=100, verbose_name='subject id')),
@@ -136,6 +141,7 @@ class Migration(migrations.Migration):
                 ('slot_limit', models.PositiveIntegerField(blank=True, null=True)),
                 ('duplicate_key', models.CharField(blank=True, default=None, max_length=200, null=True, verbose_name='duplicate key')),
                 ('idempotency_key', models.CharField(blank=True, default=None, max_length=200, null=True, verbose_name='idempotency key')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', max_length=64, verbose_name='tenant')),
                 ('created_at', models.DateTimeField(verbose_name='created')),
                 ('start_at', models.DateTimeField(blank=True, null=True, verbose_name='start at')),
                 ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
@@ -329,6 +335,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Tenant',
+            fields=[
+                ('key', models.SlugField(max_length=64, primary_key=True, serialize=False, verbose_name='key')),
+                ('name', models.CharField(max_length=200, verbose_name='name')),
+                ('users', models.ManyToManyField(blank=True, help_text='Who may see and touch what belongs to it, as far as their permissions go.', related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='users')),
+            ],
+            options={
+                'verbose_name': 'tenant',
+                'verbose_name_plural': 'tenants',
+                'ordering': ('key',),
+            },
+        ),
+        migrations.CreateModel(
             name='Worker',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -484,6 +503,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='workflowversion',
             constraint=models.UniqueConstraint(fields=('workflow', 'number', 'part'), name='spane_version_number'),
+        ),
+        migrations.AddConstraint(
+            model_name='workflow',
+            constraint=models.UniqueConstraint(fields=('key', 'tenant'), name='spane_workflow_key'),
         ),
         migrations.AddIndex(
             model_name='execution',

@@ -3,7 +3,7 @@
 What changes a row lives in `spane_django.engine`, one module per verb.
 """
 
-from .access import ApiToken
+from .access import ApiToken, Tenant
 from .execution import Execution
 from .gate import Gate
 from .history import Attempt, DeadLetter, LogLine, Payload
@@ -28,6 +28,7 @@ __all__ = [
     "NodeRun",
     "Payload",
     "Signal",
+    "Tenant",
     "Worker",
     "Workflow",
     "WorkflowVersion",

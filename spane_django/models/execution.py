@@ -155,6 +155,7 @@ class Execution(models.Model):
         blank=True,
         default=None,
     )
+    tenant = models.CharField(_("tenant"), max_length=64, blank=True, default="", db_default="")
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("started by"),

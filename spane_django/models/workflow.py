@@ -13,8 +13,12 @@ class Workflow(models.Model):
     """A named line of versions, of which one is current."""
 
     key = models.CharField(
-        _("id"), max_length=100, unique=True, help_text=_("The id that definitions and URLs use.")
+        _("id"), max_length=100, help_text=_("The id that definitions and URLs use.")
     )
+    tenant = models.CharField(
+        _("tenant"), max_length=64, blank=True, default="", db_default="",
+        help_text=_("Empty: shared by all tenants."),
+    )  # fmt: skip
     name = models.CharField(_("name"), max_length=200)
     description = models.TextField(_("description"), blank=True, default="")
     is_enabled = models.BooleanField(
@@ -33,7 +37,11 @@ class Workflow(models.Model):
     class Meta:
         verbose_name = _("workflow")
         verbose_name_plural = _("workflows")
-        ordering = ("key",)
+        ordering = ("key", "tenant")
+        constraints = (
+            # The key first: lists and look-ups by the key alone use the same index.
+            models.UniqueConstraint(fields=["key", "tenant"], name="spane_workflow_key"),
+        )
         permissions = (
             ("run_workflow", _("Can start executions")),
             ("publish_workflow", _("Can publish definitions")),
