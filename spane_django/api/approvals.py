@@ -19,7 +19,7 @@ from ..models import Approval
 from ..models.waits import ApprovalQuerySet
 from .auth import may_see_payloads, user_of
 from .base import EngineView, row_key
-from .dead_letters import NewestFirst
+from .pages import page
 from .wire import body_of
 
 DECISION: Schema = {
@@ -34,12 +34,13 @@ class ApprovalsView(EngineView):
     """Lists what the user may decide now (``?scope=mine``, the default), all that is open, all."""
 
     permissions = {"GET": "spane_django.view_approval"}
+    is_paged = True
 
     def get(self, request: Request) -> Response:
-        pages = NewestFirst()
-        page = pages.paginate_queryset(_with_all(_chosen(request)), request, self)
-        items = [_shown(approval, request) for approval in page]
-        return Response({"items": items, "next": pages.get_next_link()})
+        def present(approval: Approval) -> dict[str, Any]:
+            return _shown(approval, request)
+
+        return page(request, _with_all(_chosen(request)), present, ordering=("-id",))
 
 
 class ApprovalView(EngineView):

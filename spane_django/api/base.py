@@ -7,9 +7,12 @@ from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django_filters import FilterSet
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotFound
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -27,6 +30,7 @@ from ..engine.scope import (
 from ..models import ApiToken
 from .auth import AUTHENTICATION, MayCall, user_of
 from .errors import respond
+from .openapi import EngineSchema
 from .wire import OnlyJson, StrictParser, StrictRenderer
 
 # Eighteen digits fit every primary key; more are nobody's.
@@ -43,18 +47,23 @@ class EngineView(APIView):
 
     Attributes:
         permissions: For each method, the permission that it takes.  Other methods are refused.
+        filterset_class: What a list can be narrowed by, for the document.
+        is_paged: GET answers with pages, for the document.
     """
 
     permissions: ClassVar[Mapping[str, str]] = {}
+    filterset_class: ClassVar[type[FilterSet] | None] = None
+    is_paged: ClassVar[bool] = False
 
     authentication_classes: Sequence[type[BaseAuthentication]] = AUTHENTICATION
     permission_classes: Sequence[type[BasePermission]] = (MayCall,)
     throttle_classes = ()
     parser_classes = (StrictParser,)
-    renderer_classes = (StrictRenderer,)
-    content_negotiation_class = OnlyJson
+    renderer_classes: Sequence[type[BaseRenderer]] = (StrictRenderer,)
+    content_negotiation_class: type[BaseContentNegotiation] = OnlyJson
     versioning_class = None
     metadata_class = None
+    schema = EngineSchema()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,24 +14,11 @@ from ..models import DeadLetter
 from .auth import may_see_payloads, user_of
 from .base import EngineView, row_key
 from .executions import REASON
+from .filters import filtered
+from .filtersets import DeadLetterFilters
+from .pages import page
 from .present import present_dead_letter
 from .wire import body_of
-
-
-class NewestFirst(CursorPagination):
-    """Pages of rows by their id."""
-
-    ordering = "-id"
-    page_size = 50
-    page_size_query_param = "limit"
-    max_page_size = 200
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        try:
-            return super().paginate_queryset(queryset, request, view)
-        except ValueError:
-            # A cursor that somebody made up: what it holds is no id.
-            raise NotFound(self.invalid_cursor_message) from None
 
 
 class DeadLettersView(EngineView):
@@ -41,14 +26,18 @@ class DeadLettersView(EngineView):
 
     permissions = {"GET": "spane_django.view_deadletter"}
 
+    filterset_class = DeadLetterFilters
+    is_paged = True
+
     def get(self, request: Request) -> Response:
-        pages = NewestFirst()
-        letters = DeadLetter.objects.open().select_related("execution__workflow")
-        letters = letters.defer("execution__input")
-        page = pages.paginate_queryset(letters, request, self)
         shows = may_see_payloads(request)
-        items = [present_dead_letter(letter, with_payloads=shows) for letter in page]
-        return Response({"items": items, "next": pages.get_next_link()})
+        letters = DeadLetter.objects.open().select_related("execution__workflow")
+        chosen = filtered(request, DeadLetterFilters, letters.defer("execution__input"))
+
+        def present(letter: DeadLetter) -> dict[str, Any]:
+            return present_dead_letter(letter, with_payloads=shows)
+
+        return page(request, chosen, present, ordering=("-id",))
 
 
 class LetterView(EngineView):

@@ -139,11 +139,11 @@ def test_dead_letters_are_listed_newest_first_until_they_are_dealt_with(api: Api
     older, newer = failed(api), failed(api)
 
     listed = api.get("/api/dlq").json()
-    retried = api.post(f"/api/dlq/{listed['items'][0]['id']}/retry")
-    discarded = api.post(f"/api/dlq/{listed['items'][1]['id']}/discard")
+    retried = api.post(f"/api/dlq/{listed['results'][0]['id']}/retry")
+    discarded = api.post(f"/api/dlq/{listed['results'][1]['id']}/discard")
 
-    first = listed["items"][0]
-    assert [item["executionId"] for item in listed["items"]] == [newer, older]
+    first = listed["results"][0]
+    assert [item["executionId"] for item in listed["results"]] == [newer, older]
     assert (first["workflowId"], first["nodeId"], first["attempts"]) == ("flow", "a", 1)
     assert (first["error"], first["errorType"]) == ("no such host", "RuntimeError")
     assert (first["input"], listed["next"]) == ({"n": 1}, None)
@@ -151,7 +151,7 @@ def test_dead_letters_are_listed_newest_first_until_they_are_dealt_with(api: Api
         "retried",
         "discarded",
     ]
-    assert api.get("/api/dlq").json()["items"] == []
+    assert api.get("/api/dlq").json()["results"] == []
     assert [Execution.objects.get(pk=pk).status for pk in (newer, older)] == ["running", "failed"]
 
 
@@ -177,7 +177,7 @@ def test_dead_letters_come_in_pages_that_lead_to_each_other(api: Api) -> None:
     path = "/api/dlq?limit=2"
     while path:
         page = api.get(path).json()
-        seen += [item["id"] for item in page["items"]]
+        seen += [item["id"] for item in page["results"]]
         path = page["next"]
 
     assert seen == sorted(DeadLetter.objects.values_list("id", flat=True), reverse=True)
@@ -239,7 +239,7 @@ def mapped(api: Api, count: int) -> str:
 
 
 def listed(api: Api, query: str = "") -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = api.get(f"/api/executions{query}").json()["items"]
+    items: list[dict[str, Any]] = api.get(f"/api/executions{query}").json()["results"]
     return items
 
 
@@ -271,20 +271,20 @@ def test_lists_are_narrowed_by_workflow_and_status_and_come_in_pages(api: Api) -
     broken = failed(api)
     fine = [run_flow(api, definition("a", key="fine")) for _ in range(3)]
 
-    page = api.get("/api/executions?workflowId=fine&limit=2").json()
+    page = api.get("/api/executions?workflow=fine&limit=2").json()
     rest = api.get(page["next"]).json()
 
     assert [item["executionId"] for item in listed(api, "?status=failed")] == [broken]
-    assert [item["executionId"] for item in page["items"] + rest["items"]] == fine[::-1]
+    assert [item["executionId"] for item in page["results"] + rest["results"]] == fine[::-1]
     assert rest["next"] is None
-    assert listed(api, "?workflowId=fine&status=failed") == []
+    assert listed(api, "?workflow=fine&status=failed") == []
 
 
 def test_a_list_of_what_cannot_be_is_refused(api: Api) -> None:
     wrong = api.get("/api/executions?status=done")
     unknown = api.get("/api/executions?parent=nothing")
 
-    assert (wrong.status_code, unknown.status_code) == (400, 404)
+    assert (wrong.status_code, unknown.status_code) == (400, 400)
     assert "completed" in wrong.content.decode()
 
 

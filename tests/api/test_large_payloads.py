@@ -67,7 +67,7 @@ def test_a_dead_letter_shows_its_large_input(api: Api) -> None:
     raw = definition("a", "b", a={"return": LARGE}, b={"fail": "boom", "retries": 0})
     run_flow(api, raw)
 
-    (letter,) = api.get("/api/dlq").json()["items"]
+    (letter,) = api.get("/api/dlq").json()["results"]
 
     assert letter["input"] == LARGE
 

@@ -123,7 +123,7 @@ def test_an_execution_that_is_unknown_or_has_ended_takes_no_signal(api: Api) -> 
 def test_an_approval_is_shown_to_who_may_decide_and_decided(api: Api, as_ada: Api) -> None:
     key = asks(api)
 
-    (listed,) = as_ada.get("/api/approvals").json()["items"]
+    (listed,) = as_ada.get("/api/approvals").json()["results"]
     answer = as_ada.post(f"/api/approvals/{key}/approve", {"comment": "fine"})
 
     assert (listed["id"], listed["title"], listed["description"]) == (key, "May it?", "5 EUR")
@@ -150,7 +150,7 @@ def test_lists_are_of_mine_of_the_open_or_of_all(api: Api, as_ada: Api) -> None:
     as_ada.post(f"/api/approvals/{other}/approve")
 
     def listed(client: Api, scope: str) -> list[int]:
-        items = client.get(f"/api/approvals?scope={scope}").json()["items"]
+        items = client.get(f"/api/approvals?scope={scope}").json()["results"]
         return [item["id"] for item in items]
 
     assert listed(as_ada, "mine") == [mine]
