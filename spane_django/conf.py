@@ -69,6 +69,9 @@ class Settings:
             Empty: derived from Django's ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``.
         PREPARE_STATEMENTS: Prepare the engine's statements on PostgreSQL.  False for a PgBouncer
             before 1.21 in transaction mode, which cannot keep them.
+        STREAMS: The most event streams that one web server process keeps open; each costs about
+            a query a second.
+        STREAMS_PER_USER: The most of them that one user has.
         DISPATCHER: Dotted path of what wakes workers.
         TENANT_MODEL: The model of tenants, as ``app_label.Model``: the project's own, or the
             built-in ``spane_django.Tenant``.  None: there are no tenants, at no cost.
@@ -105,6 +108,8 @@ class Settings:
     HTTP_MAX_RESPONSE_BYTES: int = 1_048_576
     SECRET_KEYS: tuple[str, ...] = ()
     PREPARE_STATEMENTS: bool = True
+    STREAMS: int = 200
+    STREAMS_PER_USER: int = 20
     DISPATCHER: str = "spane_django.dispatch.rq.wake"
     TENANT_MODEL: str | None = None
     TENANT_RESOLVER: str | None = None

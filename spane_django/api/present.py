@@ -16,7 +16,7 @@ from ..core.statuses import NodeStatus
 from ..dispatch.health import Health
 from ..engine.health import Check
 from ..engine.stats import QueueStats, Stats
-from ..models import DeadLetter, Execution, NodeRun
+from ..models import DeadLetter, Execution, LogLine, NodeRun
 from ..models.payloads import Within
 from ..models.story import LogEntry, Span, Trace, output
 
@@ -84,6 +84,24 @@ def present_log(entry: LogEntry, *, with_payloads: bool) -> Shown:
         "attempt": entry.attempt or None,
         "data": entry.data if with_payloads else None,
     }
+
+
+def present_line(line: LogLine, *, with_payloads: bool) -> Shown:
+    """Return a line that a node wrote, with its number."""
+    entry = LogEntry(
+        level=line.level,
+        message=line.message,
+        at=line.created_at,
+        node_id=line.node_id,
+        attempt=line.attempt,
+        data=line.data,
+    )
+    return {"lineId": str(line.pk), **present_log(entry, with_payloads=with_payloads)}
+
+
+def present_node(run: NodeRun) -> Shown:
+    """Return where a node stands, without what it came to."""
+    return {"nodeId": run.node_id, **_standing(run)}
 
 
 def present_trace(trace: Trace) -> Shown:
@@ -154,6 +172,10 @@ def _parent(execution: Execution) -> Shown | None:
 
 
 def _node_result(run: NodeRun, read: Callable[[Any], Any] | None) -> Shown:
+    return {**_standing(run), "data": read(run.output) if read else None}
+
+
+def _standing(run: NodeRun) -> Shown:
     status = NodeStatus(run.status)
     succeeded = {NodeStatus.COMPLETED: True, NodeStatus.FAILED: False}
     return {
@@ -161,7 +183,6 @@ def _node_result(run: NodeRun, read: Callable[[Any], Any] | None) -> Shown:
         "status": run.status,
         "success": succeeded.get(status),
         "skipped": status is NodeStatus.SKIPPED,
-        "data": read(run.output) if read else None,
         "error": run.error_message or None,
         "errorType": run.error_type or None,
         "nextNodes": run.next_nodes,

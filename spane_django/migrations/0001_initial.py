@@ -161,24 +161,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='LogLine',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('node_id', models.CharField(blank=True, default='', max_length=100, verbose_name='node')),
-                ('attempt', models.PositiveIntegerField(default=0, verbose_name='attempt')),
-                ('level', models.CharField(choices=[('debug', 'debug'), ('info', 'info'), ('warning', 'warning'), ('error', 'error')], max_length=7, verbose_name='level')),
-                ('message', models.TextField(verbose_name='message')),
-                ('data', models.JSONField(blank=True, null=True, verbose_name='data')),
-                ('created_at', models.DateTimeField(verbose_name='time')),
-                ('execution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='log_lines', to='spane_django.execution', verbose_name='execution')),
-            ],
-            options={
-                'verbose_name': 'log line',
-                'verbose_name_plural': 'log lines',
-                'ordering': ('id',),
-            },
-        ),
-        migrations.CreateModel(
             name='NodeRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -438,6 +420,25 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'audit entries',
                 'ordering': ('-id',),
                 'indexes': [models.Index(fields=['execution_id', '-id'], name='spane_audit_by_execution'), models.Index(fields=['-at'], name='spane_audit_by_time')],
+            },
+        ),
+        migrations.CreateModel(
+            name='LogLine',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('node_id', models.CharField(blank=True, default='', max_length=100, verbose_name='node')),
+                ('attempt', models.PositiveIntegerField(default=0, verbose_name='attempt')),
+                ('level', models.CharField(choices=[('debug', 'debug'), ('info', 'info'), ('warning', 'warning'), ('error', 'error')], max_length=7, verbose_name='level')),
+                ('message', models.TextField(verbose_name='message')),
+                ('data', models.JSONField(blank=True, null=True, verbose_name='data')),
+                ('created_at', models.DateTimeField(verbose_name='time')),
+                ('execution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='log_lines', to='spane_django.execution', verbose_name='execution')),
+            ],
+            options={
+                'verbose_name': 'log line',
+                'verbose_name_plural': 'log lines',
+                'ordering': ('id',),
+                'indexes': [models.Index(fields=['execution', 'id'], name='spane_log_by_execution')],
             },
         ),
         migrations.AddIndex(

@@ -113,7 +113,11 @@ class LogLine(models.Model):
         ERROR = "error", _("error")
 
     execution = models.ForeignKey(
-        Execution, verbose_name=_("execution"), on_delete=models.CASCADE, related_name="log_lines"
+        Execution,
+        verbose_name=_("execution"),
+        on_delete=models.CASCADE,
+        related_name="log_lines",
+        db_index=False,  # the index by number serves it
     )
     node_id = models.CharField(_("node"), max_length=100, blank=True, default="")
     attempt = models.PositiveIntegerField(_("attempt"), default=0)
@@ -126,6 +130,8 @@ class LogLine(models.Model):
         verbose_name = _("log line")
         verbose_name_plural = _("log lines")
         ordering = ("id",)
+        # With the number: "what came after this one" must not read through other executions.
+        indexes = (models.Index(fields=["execution", "id"], name="spane_log_by_execution"),)
 
     def __str__(self) -> str:
         return self.message
