@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,7 +20,11 @@ from ..models import Approval
 from ..models.waits import ApprovalQuerySet
 from .auth import may_see_payloads, user_of
 from .base import EngineView, row_key
-from .pages import page
+from .examples import DECISION as SAID
+from .filters import require_known
+from .openapi import extend_schema, page_of, sent
+from .pages import PAGE_NAMES, page
+from .shapes_operating import ApprovalInFullShape, ApprovalShape
 from .wire import body_of
 
 DECISION: Schema = {
@@ -28,6 +33,11 @@ DECISION: Schema = {
     "additionalProperties": False,
 }
 SCOPES = ("mine", "open", "all")
+_SCOPE = OpenApiParameter(
+    "scope",
+    {"type": "string", "enum": list(SCOPES), "default": "mine"},
+    description="What the user may decide now, all that is open, or all.",
+)
 
 
 class ApprovalsView(EngineView):
@@ -36,7 +46,18 @@ class ApprovalsView(EngineView):
     permissions = {"GET": "spane_django.view_approval"}
     is_paged = True
 
+    @extend_schema(
+        summary="List approvals",
+        parameters=[
+            OpenApiParameter(
+                "scope", {"enum": list(SCOPES), "default": "mine"}, description="Whose."
+            )
+        ],
+        responses=page_of(ApprovalShape),
+    )
     def get(self, request: Request) -> Response:
+        require_known(request, {"scope", *PAGE_NAMES})
+
         def present(approval: Approval) -> dict[str, Any]:
             return _shown(approval, request)
 
@@ -48,6 +69,7 @@ class ApprovalView(EngineView):
 
     permissions = {"GET": "spane_django.view_approval"}
 
+    @extend_schema(responses=ApprovalInFullShape)
     def get(self, request: Request, approval_id: str) -> Response:
         found = _found(_approval_key(approval_id))
         why_not = may_decide(found, user_of(request)) or None
@@ -60,6 +82,9 @@ class DecideView(EngineView):
     is_approved: ClassVar[bool]
     permissions = {"POST": "spane_django.decide_approval"}
 
+    @extend_schema(
+        request=DECISION, responses=ApprovalShape, examples=[sent("With a comment", SAID)]
+    )
     def post(self, request: Request, approval_id: str) -> Response:
         body = body_of(request, DECISION)
         decided = decide(

@@ -22,8 +22,11 @@ from ..engine.bulk_verbs import VERBS
 from ..models import BulkOperation
 from .auth import user_of
 from .base import EngineView
+from .examples import BULK, COUNTED
 from .executions import REASON
+from .openapi import example, extend_schema, sent
 from .operating import require_right_to_give
+from .shapes_operating import OperationShape
 from .wire import body_of
 
 _BODY: Schema = {
@@ -45,6 +48,11 @@ class BulkView(EngineView):
 
     permissions = {"POST": "spane_django.view_execution"}
 
+    @extend_schema(
+        request=_BODY,
+        responses={200: OperationShape, 202: OperationShape},
+        examples=[sent("How many would be cancelled?", BULK), example("A count", COUNTED)],
+    )
     def post(self, request: Request) -> Response:
         body = body_of(request, _BODY)
         verb, selection, arguments = body["verb"], body["selection"], body.get("arguments", {})
@@ -63,6 +71,7 @@ class OperationView(EngineView):
 
     permissions = {"GET": "spane_django.view_execution"}
 
+    @extend_schema(responses=OperationShape)
     def get(self, request: Request, operation_id: str) -> Response:
         return Response(present_operation(find_operation(_key(operation_id))))
 

@@ -16,8 +16,10 @@ from .base import EngineView, row_key
 from .executions import REASON
 from .filters import filtered
 from .filtersets import DeadLetterFilters
+from .openapi import extend_schema, page_of
 from .pages import page
 from .present import present_dead_letter
+from .shapes import DeadLetterShape
 from .wire import body_of
 
 
@@ -29,6 +31,7 @@ class DeadLettersView(EngineView):
     filterset_class = DeadLetterFilters
     is_paged = True
 
+    @extend_schema(summary="List open dead letters", responses=page_of(DeadLetterShape))
     def get(self, request: Request) -> Response:
         shows = may_see_payloads(request)
         letters = DeadLetter.objects.open().select_related("execution__workflow")
@@ -45,6 +48,7 @@ class LetterView(EngineView):
 
     verb: ClassVar[Callable[..., DeadLetter]]
 
+    @extend_schema(request=REASON, responses=DeadLetterShape)
     def post(self, request: Request, letter_id: str) -> Response:
         reason = body_of(request, REASON).get("reason", "")
         key, by = _letter_key(letter_id), user_of(request)

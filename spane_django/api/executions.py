@@ -14,7 +14,11 @@ from ..engine import control, retry
 from ..models import Execution
 from .auth import may_see_payloads, user_of
 from .base import EngineView, execution_key
+from .examples import EXECUTION, STARTED, STATUS
+from .examples import REASON as WHY
+from .openapi import ACCEPTED, example, extend_schema, sent
 from .present import present_execution, present_log, present_status, present_trace
+from .shapes import ExecutionShape, LogsShape, ReferenceShape, StatusShape, TraceShape
 from .wire import body_of
 from .workflows import accepted
 
@@ -30,6 +34,7 @@ class ExecutionView(EngineView):
 
     permissions = {"GET": "spane_django.view_execution"}
 
+    @extend_schema(responses=ExecutionShape, examples=[example("A greeting", EXECUTION)])
     def get(self, request: Request, execution_id: str) -> Response:
         execution = find_execution(execution_id)
         with_payloads = may_see_payloads(request)
@@ -41,6 +46,7 @@ class LogsView(EngineView):
 
     permissions = {"GET": "spane_django.view_execution"}
 
+    @extend_schema(responses=LogsShape)
     def get(self, request: Request, execution_id: str) -> Response:
         shows = may_see_payloads(request)
         entries = find_execution(execution_id).logs()
@@ -53,6 +59,7 @@ class TraceView(EngineView):
 
     permissions = {"GET": "spane_django.view_execution"}
 
+    @extend_schema(responses=TraceShape)
     def get(self, request: Request, execution_id: str) -> Response:
         return Response(present_trace(find_execution(execution_id).trace()))
 
@@ -62,6 +69,11 @@ class ControlView(EngineView):
 
     verb: ClassVar[Callable[..., Execution]]
 
+    @extend_schema(
+        request=REASON,
+        responses=StatusShape,
+        examples=[sent("With a reason", WHY), example("Where it stands", STATUS)],
+    )
     def post(self, request: Request, execution_id: str) -> Response:
         reason = body_of(request, REASON).get("reason", "")
         key = execution_key(execution_id)
@@ -103,6 +115,12 @@ class ReplayView(EngineView):
 
     permissions = {"POST": "spane_django.replay_execution"}
 
+    @extend_schema(
+        request=REASON,
+        responses={202: ReferenceShape},
+        parameters=[ACCEPTED],
+        examples=[sent("With a reason", WHY), example("Another execution", STARTED, on=202)],
+    )
     def post(self, request: Request, execution_id: str) -> Response:
         reason = body_of(request, REASON).get("reason", "")
         key, by = execution_key(execution_id), user_of(request)

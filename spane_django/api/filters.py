@@ -127,6 +127,16 @@ def parameters_of(filters: type[django_filters.FilterSet]) -> list[OpenApiParame
     ]
 
 
+def require_known(request: Request, known: Collection[str]) -> None:
+    """Refuse parameters that a route does not know.
+
+    Raises:
+        InvalidInput: every one of them is listed.
+    """
+    if faults := list(_unknown(request, known)):
+        raise InvalidInput(faults)
+
+
 def _unknown(request: Request, known: Collection[str]) -> Iterator[Fault]:
     for name in request.query_params:
         if name not in known:

@@ -12,10 +12,13 @@ from rest_framework.response import Response
 from ..models import Execution
 from ..models.execution import ExecutionQuerySet
 from .base import EngineView
+from .examples import PAGE
 from .filters import filtered
 from .filtersets import ExecutionFilters
+from .openapi import example, extend_schema, page_of
 from .pages import page
 from .present import present_listed
+from .shapes import ListedExecutionShape
 
 
 class ExecutionsView(EngineView):
@@ -25,6 +28,11 @@ class ExecutionsView(EngineView):
     filterset_class = ExecutionFilters
     is_paged = True
 
+    @extend_schema(
+        summary="List executions",
+        responses=page_of(ListedExecutionShape),
+        examples=[example("One execution", PAGE)],
+    )
     def get(self, request: Request) -> Response:
         chosen = filtered(request, ExecutionFilters, _listed())
         if "parent" not in request.query_params:

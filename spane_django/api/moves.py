@@ -21,6 +21,9 @@ from ..models import Execution
 from .auth import user_of
 from .base import EngineView, execution_key
 from .errors import present_faults
+from .examples import MIGRATE as PREVIEW
+from .openapi import extend_schema, sent
+from .shapes_workflows import MigrationShape
 from .versions import LARGEST_NUMBER
 from .wire import body_of
 
@@ -57,6 +60,7 @@ class MigrateView(EngineView):
 
     permissions = {"POST": "spane_django.publish_workflow"}
 
+    @extend_schema(request=MIGRATE, responses=MigrationShape, examples=[sent("A preview", PREVIEW)])
     def post(self, request: Request, workflow_id: str) -> Response:
         body = body_of(request, MIGRATE)
         to_number = int(body["toVersion"])

@@ -20,6 +20,8 @@ from drf_spectacular.utils import extend_schema as spectacular_extend_schema
 from rest_framework import serializers
 
 from ..core.schema import Schema
+from ..core.starting import KEY_LENGTH
+from .examples import PROBLEM
 from .filters import parameters_of
 from .pages import PAGE_PARAMETERS
 
@@ -87,16 +89,22 @@ class EngineSchema(AutoSchema):
             return found
         if filters := getattr(self.view, "filterset_class", None):
             found += parameters_of(filters)
-        return found + PAGE_PARAMETERS if getattr(self.view, "is_paged", False) else found
+        return [*found, *PAGE_PARAMETERS] if getattr(self.view, "is_paged", False) else found
 
-    def get_examples(self) -> list[Any]:
-        return []
+    def get_summary(self) -> str | None:
+        """Say what the first sentence about the view says, unless it has a summary."""
+        said: str | None = super().get_summary()
+        return said or (type(self.view).__doc__ or "").partition(".")[0].partition(":")[0]
+
+    def get_serializer_name(self, serializer: Any, direction: Any) -> str:
+        return type(serializer).__name__.removesuffix("Shape").removesuffix("Serializer")
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         found: dict[str, Any] = super()._get_response_bodies(direction)
         for code in self._refusals():
             if code not in found:
-                refusal = OpenApiResponse(ErrorShape, description=_REFUSALS[code])
+                shown = [example("A refusal", PROBLEM, on=400)] if code == "400" else []
+                refusal = OpenApiResponse(ErrorShape, _REFUSALS[code], shown)
                 found[code] = self._get_response_for_code(refusal, code, [JSON])
         return dict(sorted(found.items()))
 
@@ -158,9 +166,14 @@ def header(name: str, description: str, *, on: Sequence[int] = (), type: Any = s
     )
 
 
-def example(title: str, value: Any, *, of_request: bool = False) -> OpenApiExample:
-    """Return an example of an answer, or of a body that is sent."""
-    return OpenApiExample(title, value=value, request_only=of_request, response_only=not of_request)
+def sent(title: str, value: Any) -> OpenApiExample:
+    """Return an example of a body that is sent."""
+    return OpenApiExample(title, value=value, request_only=True)
+
+
+def example(title: str, value: Any, *, on: int = 200) -> OpenApiExample:
+    """Return an example of the answer with a status."""
+    return OpenApiExample(title, value=value, response_only=True, status_codes=[str(on)])
 
 
 def page_of(item: type[serializers.Serializer[Any]]) -> type[serializers.Serializer[Any]]:
@@ -184,3 +197,12 @@ def object_of(properties: Mapping[str, Schema], *required: str) -> Schema:
         "additionalProperties": False,
     }
     return {**schema, "required": list(required)} if required else schema
+
+
+ACCEPTED = header("Location", "Where the execution is found.", on=[202])
+IDEMPOTENCY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH, "pattern": "^[ -~]+$"},
+    OpenApiParameter.HEADER,
+    description="Used again with the same input, it gives what was started before.",
+)

@@ -22,7 +22,9 @@ from ..engine.rerun import Rerun, rerun_from
 from .auth import user_of
 from .base import EngineView, execution_key
 from .executions import REASON, find_execution
+from .openapi import extend_schema
 from .present import present_status
+from .shapes import StatusShape
 from .wire import body_of
 
 _COMPLETE = "spane_django.complete_node"
@@ -45,6 +47,7 @@ class RetryNowView(EngineView):
 
     permissions = {"POST": "spane_django.retry_execution"}
 
+    @extend_schema(request=REASON, responses=StatusShape)
     def post(self, request: Request, execution_id: str, node_id: str) -> Response:
         key, who = execution_key(execution_id), _who(request, body_of(request, REASON))
         retry_now(key, node_id, **who)
@@ -56,6 +59,7 @@ class SkipView(EngineView):
 
     permissions = {"POST": "spane_django.skip_node"}
 
+    @extend_schema(request=REASON, responses=StatusShape)
     def post(self, request: Request, execution_id: str, node_id: str) -> Response:
         key, who = execution_key(execution_id), _who(request, body_of(request, REASON))
         return Response(present_status(skip(key, node_id, **who)))
@@ -66,6 +70,7 @@ class CompleteView(EngineView):
 
     permissions = {"POST": _COMPLETE}
 
+    @extend_schema(request=schema_of_verb("complete"), responses=StatusShape)
     def post(self, request: Request, execution_id: str, node_id: str) -> Response:
         body = body_of(request, schema_of_verb("complete"))
         key, who = execution_key(execution_id), _who(request, body)
@@ -78,6 +83,7 @@ class ReassignView(EngineView):
 
     permissions = {"POST": "spane_django.reassign_execution"}
 
+    @extend_schema(request=schema_of_verb("reassign"), responses=StatusShape)
     def post(self, request: Request, execution_id: str) -> Response:
         body = body_of(request, schema_of_verb("reassign"))
         key, who = execution_key(execution_id), _who(request, body)
@@ -90,6 +96,7 @@ class RerunView(EngineView):
 
     permissions = {"POST": "spane_django.retry_execution"}
 
+    @extend_schema(request=schema_of_verb("rerun"), responses=StatusShape)
     def post(self, request: Request, execution_id: str) -> Response:
         body = body_of(request, schema_of_verb("rerun"))
         return _rerun(request, execution_id, body, read_rerun(body))
@@ -100,6 +107,7 @@ class RerunFromView(EngineView):
 
     permissions = {"POST": "spane_django.retry_execution"}
 
+    @extend_schema(request=schema_of_verb("rerun"), responses=StatusShape)
     def post(self, request: Request, execution_id: str, node_id: str) -> Response:
         body = body_of(request, schema_of_verb("rerun"))
         return _rerun(request, execution_id, body, read_rerun({"nodeId": node_id, **body}))

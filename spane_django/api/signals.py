@@ -13,6 +13,9 @@ from ..engine.signals import signal
 from ..models import Signal
 from .auth import user_of
 from .base import EngineView, execution_key
+from .examples import SIGNAL as PAID
+from .openapi import extend_schema, sent
+from .shapes_operating import SignalShape
 from .wire import body_of
 
 PAYLOAD: Schema = {
@@ -33,6 +36,7 @@ class SignalsView(EngineView):
 
     permissions = {"POST": "spane_django.send_signal"}
 
+    @extend_schema(request=SIGNAL, responses={202: SignalShape}, examples=[sent("By a key", PAID)])
     def post(self, request: Request) -> Response:
         body = body_of(request, SIGNAL)
         sent = signal(
@@ -50,6 +54,7 @@ class ExecutionSignalView(EngineView):
 
     permissions = {"POST": "spane_django.send_signal"}
 
+    @extend_schema(request=PAYLOAD, responses={202: SignalShape})
     def post(self, request: Request, execution_id: str, signal_name: str) -> Response:
         body = body_of(request, PAYLOAD)
         sent = signal(

@@ -10,7 +10,9 @@ from ..dispatch.health import check_health
 from ..engine.health import Level, check_database
 from ..engine.stats import queue_stats
 from .base import EngineView, OpenView
+from .openapi import extend_schema
 from .present import present_check, present_health, present_stats
+from .shapes_operating import HealthShape, LiveShape, ReadyShape, StatsShape
 
 
 class StatsView(EngineView):
@@ -18,6 +20,7 @@ class StatsView(EngineView):
 
     permissions = {"GET": "spane_django.view_execution"}
 
+    @extend_schema(responses=StatsShape)
     def get(self, request: Request) -> Response:
         return Response(present_stats(queue_stats(now=current_time())))
 
@@ -25,6 +28,7 @@ class StatsView(EngineView):
 class HealthView(OpenView):
     """Says whether work is being done: 200 if it is, 503 if not."""
 
+    @extend_schema(responses={200: HealthShape, 503: HealthShape})
     def get(self, request: Request) -> Response:
         now = current_time()
         health = check_health(now=now)
@@ -35,6 +39,7 @@ class HealthView(OpenView):
 class LiveView(OpenView):
     """Says that this process answers, whatever else is broken."""
 
+    @extend_schema(responses=LiveShape)
     def get(self, request: Request) -> Response:
         return Response({"status": "alive"})
 
@@ -42,6 +47,7 @@ class LiveView(OpenView):
 class ReadyView(OpenView):
     """Says whether this process can take requests: its database answers."""
 
+    @extend_schema(responses={200: ReadyShape, 503: ReadyShape})
     def get(self, request: Request) -> Response:
         database = check_database()
         is_ready = database.level is Level.OK

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,6 +22,17 @@ from ..models import Workflow, WorkflowVersion
 from .auth import user_of
 from .base import EngineView
 from .errors import present_faults
+from .filters import NUMBER, require_known
+from .openapi import extend_schema, page_of
+from .pages import PAGE_NAMES, page
+from .shapes_workflows import (
+    DiffShape,
+    DraftShape,
+    RegisteredShape,
+    SavedDraftShape,
+    VersionShape,
+    WholeVersionShape,
+)
 from .wire import body_of
 from .workflows import id_faults
 
@@ -31,28 +43,27 @@ REASON: Schema = {
 }
 NOTHING: Schema = {"type": "object", "additionalProperties": False}
 LARGEST_NUMBER = 2**31 - 1
-_PAGE = 100
 
 
 class VersionsView(EngineView):
-    """Lists the versions, drafts and archived ones included, newest first.
-
-    A page has a hundred; ``?before=`` with the ``next`` of the last one gives the following.
-    """
+    """Lists the versions, drafts and archived ones included, newest first."""
 
     permissions = {"GET": "spane_django.view_workflow"}
+    is_paged = True
 
+    @extend_schema(summary="List versions", responses=page_of(VersionShape))
     def get(self, request: Request, workflow_id: str) -> Response:
         workflow = Workflow.objects.filter(key=workflow_id).first()
         if workflow is None:
             raise UnknownWorkflow(f"Workflow '{workflow_id}' not found")
-        versions = WorkflowVersion.objects.whole().filter(workflow=workflow).order_by("-number")
-        if "before" in request.query_params:
-            versions = versions.filter(number__lt=_asked(request, "before"))
-        page = list(versions.defer("definition").select_related("published_by")[: _PAGE + 1])
-        shown = [present_version(version, workflow) for version in page[:_PAGE]]
-        following = page[_PAGE - 1].number if len(page) > _PAGE else None
-        return Response({"versions": shown, "next": following})
+        versions = WorkflowVersion.objects.whole().filter(workflow=workflow)
+        versions = versions.defer("definition").select_related("published_by")
+
+        def present(version: WorkflowVersion) -> dict[str, Any]:
+            return present_version(version, workflow)
+
+        require_known(request, PAGE_NAMES)
+        return page(request, versions, present, ordering=("-number",))
 
 
 class VersionView(EngineView):
@@ -60,6 +71,7 @@ class VersionView(EngineView):
 
     permissions = {"GET": "spane_django.view_workflow"}
 
+    @extend_schema(responses=WholeVersionShape)
     def get(self, request: Request, workflow_id: str, number: str) -> Response:
         version = drafts.find_version(workflow_id, number_of(number))
         shown = present_version(version, version.workflow)
@@ -71,6 +83,10 @@ class DiffView(EngineView):
 
     permissions = {"GET": "spane_django.view_workflow"}
 
+    @extend_schema(
+        parameters=[OpenApiParameter("to", NUMBER, required=True, description="Another version.")],
+        responses=DiffShape,
+    )
     def get(self, request: Request, workflow_id: str, number: str) -> Response:
         before = drafts.find_version(workflow_id, number_of(number))
         after = drafts.find_version(workflow_id, _asked(request, "to"))
@@ -84,6 +100,7 @@ class VersionVerbView(EngineView):
     permissions = {"POST": "spane_django.publish_workflow"}
     verb: ClassVar[Callable[..., WorkflowVersion]]
 
+    @extend_schema(request=REASON, responses=VersionShape)
     def post(self, request: Request, workflow_id: str, number: str) -> Response:
         reason = body_of(request, REASON).get("reason", "")
         now, by = current_time(), user_of(request)
@@ -114,11 +131,13 @@ class DraftView(EngineView):
         "DELETE": "spane_django.publish_workflow",
     }
 
+    @extend_schema(summary="Read the draft", responses=DraftShape)
     def get(self, request: Request, workflow_id: str) -> Response:
         draft = drafts.find_draft(workflow_id)
         faults = validate(draft.definition, against_published=True)[1]
         return Response({**_saved(draft, faults), "definition": draft.definition})
 
+    @extend_schema(summary="Save the draft", request={}, responses=SavedDraftShape)
     def put(self, request: Request, workflow_id: str) -> Response:
         raw: Any = request.data
         if faults := id_faults(raw, workflow_id):
@@ -126,6 +145,7 @@ class DraftView(EngineView):
         draft = drafts.save_draft(raw, now=current_time(), by=user_of(request))
         return Response(_saved(draft.version, draft.faults))
 
+    @extend_schema(summary="Throw the draft away", responses={204: None})
     def delete(self, request: Request, workflow_id: str) -> Response:
         drafts.discard_draft(workflow_id, now=current_time(), by=user_of(request))
         return Response(status=204)
@@ -136,6 +156,7 @@ class PublishDraftView(EngineView):
 
     permissions = {"POST": "spane_django.publish_workflow"}
 
+    @extend_schema(request=NOTHING, responses=RegisteredShape)
     def post(self, request: Request, workflow_id: str) -> Response:
         body_of(request, NOTHING)
         version = drafts.publish_draft(workflow_id, now=current_time(), by=user_of(request))

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from ..clock import now as current_time
 from ..core.json import Json
+from ..core.options import DEFINITION_SCHEMA
 from ..core.schema import Fault, Schema
 from ..core.starting import KEY_LENGTH, OnDuplicate
 from ..engine.drafts import archive_workflow
@@ -21,6 +22,10 @@ from ..models import WorkflowVersion
 from .auth import user_of
 from .base import EngineView
 from .errors import present_faults
+from .examples import REGISTERED, START, STARTED, WORKFLOW
+from .openapi import ACCEPTED, IDEMPOTENCY, example, extend_schema, header, sent
+from .shapes import ReferenceShape
+from .shapes_workflows import CheckedShape, DefinitionShape, RegisteredShape
 from .wire import body_of, header_of
 
 # Ten years: longer is a mistake, and far from where instants end.
@@ -47,6 +52,14 @@ class WorkflowsView(EngineView):
 
     permissions = {"POST": "spane_django.publish_workflow"}
 
+    @extend_schema(
+        operation_id="register",
+        summary="Register a definition",
+        request=DEFINITION_SCHEMA,
+        responses={200: RegisteredShape, 201: RegisteredShape},
+        parameters=[header("Location", "Where the workflow is found.", on=[200, 201])],
+        examples=[sent("A greeting", WORKFLOW), example("The version", REGISTERED, on=201)],
+    )
     def post(self, request: Request) -> Response:
         now = current_time()
         raw: Any = request.data
@@ -68,9 +81,15 @@ class WorkflowView(EngineView):
         "DELETE": "spane_django.publish_workflow",
     }
 
+    @extend_schema(
+        summary="Read the current definition",
+        responses=DefinitionShape,
+        examples=[example("A greeting", WORKFLOW)],
+    )
     def get(self, request: Request, workflow_id: str) -> Response:
         return Response(_current(workflow_id).definition)
 
+    @extend_schema(summary="Archive a workflow", responses={204: None})
     def delete(self, request: Request, workflow_id: str) -> Response:
         archive_workflow(workflow_id, now=current_time(), by=user_of(request))
         return Response(status=204)
@@ -81,6 +100,7 @@ class ValidateView(EngineView):
 
     permissions = {"POST": "spane_django.publish_workflow"}
 
+    @extend_schema(request={}, responses=CheckedShape, examples=[sent("A greeting", WORKFLOW)])
     def post(self, request: Request, workflow_id: str) -> Response:
         faults = [
             *id_faults(request.data, workflow_id),
@@ -94,6 +114,12 @@ class ExecuteView(EngineView):
 
     permissions = {"POST": "spane_django.run_workflow"}
 
+    @extend_schema(
+        request=EXECUTE,
+        responses={200: ReferenceShape, 202: ReferenceShape},
+        parameters=[IDEMPOTENCY, ACCEPTED],
+        examples=[sent("An input", START), example("What was started", STARTED, on=202)],
+    )
     def post(self, request: Request, workflow_id: str) -> Response:
         now = current_time()
         body = body_of(request, EXECUTE)

@@ -11,6 +11,8 @@ import yaml
 from django.contrib.staticfiles import finders
 from django.test import Client, override_settings
 from django.urls import URLPattern, include, path
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.validation import validate_schema
 
 from spane_django import urls
 from spane_django.api.document import document
@@ -41,6 +43,27 @@ def test_every_route_is_in_the_document_and_nothing_else() -> None:
 
     assert set(document()["paths"]) == routes
     assert {"/health", "/api/schema", "/api/executions/{executionId}"} <= routes
+
+
+def test_the_document_is_made_without_a_warning_and_is_one_of_openapi() -> None:
+    from spane_django.api import document as module
+
+    module._generated.cache_clear()
+    GENERATOR_STATS.reset()
+    made = module.document()
+
+    assert [*GENERATOR_STATS._warn_cache, *GENERATOR_STATS._error_cache] == []
+    validate_schema(made)
+
+
+def test_every_answer_and_every_body_has_a_shape() -> None:
+    for operation in operations():
+        fine = {code: answer for code, answer in operation["responses"].items() if code < "300"}
+        bare = [code for code, answer in fine.items() if code != "204" and "content" not in answer]
+
+        assert fine, operation["operationId"]
+        assert not bare, operation["operationId"]
+        assert operation["summary"], operation["operationId"]
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:

@@ -41,7 +41,7 @@ def test_versions_are_listed_newest_first_and_shown_with_their_definition(
     listed = api.get(f"{FLOW}/versions").json()
     first = api.get(f"{FLOW}/versions/1").json()
 
-    assert [(one["version"], one["isCurrent"]) for one in listed["versions"]] == [
+    assert [(one["version"], one["isCurrent"]) for one in listed["results"]] == [
         (2, True),
         (1, False),
     ]
@@ -57,12 +57,12 @@ def test_versions_come_in_pages(api: Api, two: None) -> None:
         for number in range(3, 152)
     )
 
-    first = api.get(f"{FLOW}/versions").json()
-    second = api.get(f"{FLOW}/versions?before={first['next']}").json()
+    first = api.get(f"{FLOW}/versions?limit=100").json()
+    second = api.get(first["next"]).json()
 
-    numbers = [one["version"] for one in first["versions"] + second["versions"]]
+    numbers = [one["version"] for one in first["results"] + second["results"]]
     assert numbers == list(range(151, 0, -1))
-    assert (len(first["versions"]), second["next"]) == (100, None)
+    assert (len(first["results"]), second["next"]) == (100, None)
 
 
 def test_parts_are_no_versions_of_their_own(api: Api, two: None) -> None:
@@ -71,7 +71,7 @@ def test_parts_are_no_versions_of_their_own(api: Api, two: None) -> None:
         workflow=flow, number=1, part="end", definition={"part": True}, content_hash=""
     )
 
-    assert len(api.get(f"{FLOW}/versions").json()["versions"]) == 2
+    assert len(api.get(f"{FLOW}/versions").json()["results"]) == 2
     assert api.get(f"{FLOW}/versions/1").json()["definition"] == definition("a", "b")
 
 
@@ -140,7 +140,7 @@ def test_a_workflow_may_be_archived_as_a_whole(api: Api, two: None) -> None:
     assert api.get(FLOW).status_code == 404
     assert api.post(f"{FLOW}/execute", {}).status_code == 404
     assert send(api, "DELETE", FLOW).status_code == 404
-    assert {one["status"] for one in api.get(f"{FLOW}/versions").json()["versions"]} == {"archived"}
+    assert {one["status"] for one in api.get(f"{FLOW}/versions").json()["results"]} == {"archived"}
 
 
 def test_a_migration_is_a_preview_unless_it_is_to_be_applied(api: Api) -> None:
