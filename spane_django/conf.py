@@ -146,7 +146,7 @@ def faults_of(given: dict[str, Any]) -> list[str]:
         elif value is None and key in _OPTIONAL:
             continue
         elif not _fits(value, known[key]):
-            wanted = type(known[key] or "").__name__
+            wanted = type("" if known[key] is None else known[key]).__name__
             faults.append(f"'{key}' takes {wanted}, not {type(value).__name__}")
         elif key == "KEEP_DAYS":
             faults += _keep_faults(value)

@@ -25,6 +25,11 @@ _KEY_LENGTH = 99
 _DIGEST_BYTES = 8
 
 
+def owned(tenant: str, key: str) -> str:
+    """Return a key of executions such that those of two tenants are never the same."""
+    return f"{tenant}/{key}" if tenant else key
+
+
 def gate_key(base: str, key: str) -> str:
     """Return the key of a gate.
 

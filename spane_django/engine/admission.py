@@ -109,7 +109,11 @@ class _Admission:
             wanted |= Q(slot__in={row.slot for row in self._rows if row.slot})
         if self._terms.on_duplicate in (OnDuplicate.REPLACE, OnDuplicate.DEBOUNCE):
             keys = {row.duplicate_key for row in self._rows}
-            wanted |= Q(duplicate_key__in=keys - {None}, status=ExecutionStatus.PENDING)
+            wanted |= Q(
+                duplicate_key__in=keys - {None},
+                tenant__in={row.tenant for row in self._rows},
+                status=ExecutionStatus.PENDING,
+            )
         if wanted and connection().features.has_select_for_update:
             found = Execution.objects.unfinished().filter(wanted, workflow=self._workflow)
             list(found.order_by("id").select_for_update(of=("self",)).values_list("id"))

@@ -11,13 +11,15 @@ size is.  Secrets are no values of executions and never come here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..core.json import Json, encode
-from ..models import AuditEntry
+from ..models import AuditEntry, Execution
 from .db import alias
+from .scope import has_tenants
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -32,13 +34,21 @@ Facts = Mapping[str, Json]
 """What an entry tells of a thing before or after a change, by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What a verb was done to, and the tenant that it belongs to."""
+
+    name: str
+    tenant: str
+
+
 def record(
     verb: str,
     *,
     now: datetime,
     by: AbstractBaseUser | None = None,
     execution_id: UUID | None = None,
-    target: str = "",
+    target: str | Owned = "",
     before: Facts | None = None,
     after: Facts | None = None,
     reason: str = "",
@@ -48,22 +58,32 @@ def record(
     Args:
         verb: What was done, such as ``cancel``.
         by: Who did it; None where nobody is logged in, as on the command line.
-        target: What it was done to, if not to the execution as a whole: a node, a workflow.
+        target: What it was done to, if not to the execution as a whole: a node, a workflow; with
+            its tenant, if it belongs to one and not to an execution.
         before: What has changed, as it was; values too large to keep become their size.
         after: The same, as it is now.
         reason: Why, in the operator's words.
     """
+    whose = target if isinstance(target, Owned) else Owned(target, _tenant_of(execution_id))
     AuditEntry.objects.using(alias()).create(
         at=now,
         user_id=by.pk if by else None,
         username=by.get_username()[:_NAME_LENGTH] if by else "",
         verb=verb,
         execution_id=execution_id,
-        target=target[:_TARGET_LENGTH],
+        target=whose.name[:_TARGET_LENGTH],
         before=_bounded(before),
         after=_bounded(after),
         reason=reason,
+        tenant=whose.tenant,
     )
+
+
+def _tenant_of(execution_id: UUID | None) -> str:
+    if execution_id is None or not has_tenants():
+        return ""
+    tenants = Execution.objects.using(alias()).filter(pk=execution_id)
+    return tenants.values_list("tenant", flat=True).first() or ""
 
 
 def _bounded(facts: Facts | None) -> dict[str, Json] | None:

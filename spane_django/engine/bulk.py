@@ -22,10 +22,11 @@ from django.db.models import Q
 from ..core.errors import InvalidInput, SpaneError
 from ..core.json import Json
 from ..core.schema import Fault, faults_in
-from ..models import BulkOperation
+from ..models import BulkOperation, Execution
 from ..models.execution import ExecutionQuerySet
-from .audit import record
+from .audit import Owned, record
 from .bulk_verbs import VERBS, BulkVerb
+from .control import UnknownExecution
 from .db import atomic, connection, in_transaction
 from .selection import check_selection, ids_of, selected
 
@@ -46,13 +47,17 @@ class UnknownOperation(SpaneError):
     """There is no such bulk operation."""
 
 
-def plan(verb: str, selection: Json, arguments: Json = None) -> int:
+def plan(verb: str, selection: Json, arguments: Json = None, *, tenant: str = "") -> int:
     """Return how many executions a verb would be applied to; change nothing.
+
+    Args:
+        tenant: Only this one's; "": everybody's.
 
     Raises:
         InvalidInput: the verb, the selection or an argument is refused; every fault is listed.
     """
-    return _chosen(_checked(verb, selection, arguments), selection, arguments or {}).count()
+    checked = _checked(verb, selection, arguments, tenant)
+    return _chosen(checked, selection, arguments or {}, tenant).count()
 
 
 def begin(
@@ -63,13 +68,18 @@ def begin(
     now: datetime,
     by: AbstractBaseUser | None = None,
     reason: str = "",
+    tenant: str = "",
 ) -> BulkOperation:
     """Write an operation down, for `advance` to do it.
+
+    Args:
+        tenant: Whose executions it may change, whatever the selection names; "": everybody's.
 
     Raises:
         InvalidInput: as `plan`.
     """
-    chosen = _chosen(_checked(verb, selection, arguments), selection, arguments or {})
+    checked = _checked(verb, selection, arguments, tenant)
+    chosen = _chosen(checked, selection, arguments or {}, tenant)
     with atomic():
         last, total = _extent(chosen, selection)
         operation = BulkOperation.objects.create(
@@ -77,6 +87,7 @@ def begin(
             arguments=arguments or {},
             selection=selection,
             reason=reason,
+            tenant=tenant,
             total=total,
             last=last,
             started_by_id=by.pk if by else None,
@@ -84,7 +95,7 @@ def begin(
             finished_at=None if total else now,
         )
         record(
-            "bulk", now=now, by=by, target=verb, reason=reason,
+            "bulk", now=now, by=by, target=Owned(verb, tenant), reason=reason,
             after={"operation": str(operation.pk), "total": total, "selection": selection},
         )  # fmt: skip
     return operation
@@ -166,6 +177,7 @@ def _apply(operation: BulkOperation, key: UUID, *, now: datetime) -> None:
     verb, by = VERBS[operation.verb], operation.started_by
     try:
         with atomic():
+            _require_within(operation.tenant, key)
             verb.apply(key, operation.arguments, now=now, by=by, reason=operation.reason)
     except SpaneError as error:
         operation.refused += 1
@@ -181,7 +193,7 @@ def _next_keys(operation: BulkOperation, limit: int) -> list[UUID]:
     if "ids" in selection:
         left = [key for key in ids_of(selection) if after is None or key > after]
         return left[:limit]
-    rows = _chosen(VERBS[operation.verb], selection, operation.arguments)
+    rows = _chosen(VERBS[operation.verb], selection, operation.arguments, operation.tenant)
     rows = rows.filter(pk__lte=UUID(operation.last))
     if after is not None:
         rows = rows.filter(pk__gt=after)
@@ -197,14 +209,20 @@ def _extent(chosen: ExecutionQuerySet, selection: Mapping[str, Any]) -> tuple[st
     return (str(newest), chosen.count()) if newest is not None else ("", 0)
 
 
+def _require_within(tenant: str, key: UUID) -> None:
+    """Refuse an execution that was named by its id and is another tenant's."""
+    if tenant and not Execution.objects.filter(pk=key, tenant=tenant).exists():
+        raise UnknownExecution(f"there is no execution {key}")
+
+
 def _chosen(
-    verb: BulkVerb, selection: Mapping[str, Any], arguments: Mapping[str, Any]
+    verb: BulkVerb, selection: Mapping[str, Any], arguments: Mapping[str, Any], tenant: str
 ) -> ExecutionQuerySet:
-    chosen = selected(selection)
+    chosen = selected(selection, tenant=tenant)
     return chosen if "ids" in selection else verb.narrow(chosen, arguments)
 
 
-def _checked(verb: str, selection: Json, arguments: Json) -> BulkVerb:
+def _checked(verb: str, selection: Json, arguments: Json, tenant: str) -> BulkVerb:
     faults: list[Fault] = []
     known = VERBS.get(verb)
     if known is None:
@@ -214,7 +232,7 @@ def _checked(verb: str, selection: Json, arguments: Json) -> BulkVerb:
         found = list(faults_in(known.schema, arguments or {}, "arguments"))
         faults += found or known.check(arguments or {})
     try:
-        check_selection(selection, "selection")
+        check_selection(selection, "selection", tenant=tenant)
     except InvalidInput as error:
         faults += error.faults
     if faults or known is None:

@@ -96,7 +96,7 @@ def _rows(
     versions: dict[tuple[str, str], PreparedVersion] = {}
     for place, child in enumerate(wait.children):
         name = (child.workflow, child.part)
-        version = versions.get(name) or _version(claim, child)
+        version = versions.get(name) or _version(claim, child, parent.tenant)
         versions[name] = version
         is_started = wait.parallelism is None or place < wait.parallelism
         yield _row(claim, wait, child, version, parent, is_started=is_started, now=now)
@@ -112,10 +112,10 @@ def _check_count(children: Sequence[Child]) -> None:
         )
 
 
-def _version(claim: Claim, child: Child) -> PreparedVersion:
+def _version(claim: Claim, child: Child, tenant: str) -> PreparedVersion:
     if child.workflow:
         try:
-            return current_version(child.workflow)
+            return current_version(child.workflow, tenant)
         except UnknownWorkflow:
             raise UnknownWorkflow(
                 f"Sub-workflow '{child.workflow}' not found: publish its definition first"
@@ -137,7 +137,7 @@ def _row(
     now: datetime,
 ) -> NewExecution:
     timeout = version.definition.timeout
-    slot, limit = _slot(claim, wait, version, parent.key)
+    slot, limit = _slot(claim, wait, version, parent)
     # A slot of the workflow is shared with others: who may start is decided by who fills it.
     is_running = is_started and (wait.parallelism is not None or not slot)
     return NewExecution(
@@ -160,15 +160,16 @@ def _row(
         depth=parent.depth + 1,
         follows_parent=child.follows_parent,
         key=parent.key,
+        tenant=parent.tenant,
     )
 
 
 def _slot(
-    claim: Claim, wait: StartChildren, version: PreparedVersion, key: str
+    claim: Claim, wait: StartChildren, version: PreparedVersion, parent: ExecutionRow
 ) -> tuple[str, int | None]:
     if wait.parallelism is not None:
         return f"run:{claim.id}:{claim.round}", wait.parallelism
-    return version.slot_for(key)
+    return version.slot_for(parent.key, parent.tenant)
 
 
 def _text(child: Child, version: PreparedVersion, *, now: datetime) -> str:

@@ -7,7 +7,7 @@ sequel.
 from __future__ import annotations
 
 from ..core.errors import SpaneError
-from ..models import Workflow
+from .naming import named
 from .versions import PreparedVersion, prepared
 
 
@@ -19,14 +19,16 @@ class DisabledWorkflow(SpaneError):
     """The workflow is disabled and starts no new executions."""
 
 
-def current_version(workflow: str) -> PreparedVersion:
+def current_version(workflow: str, tenant: str = "") -> PreparedVersion:
     """Return the version that new executions of a workflow run.
+
+    Args:
+        tenant: Who starts it: their own workflow of this id, else the one that all share.
 
     Raises:
         UnknownWorkflow, DisabledWorkflow: there is none.
     """
-    found = Workflow.objects.filter(key=workflow).values_list("current_version_id", "is_enabled")
-    row = found.first()
+    row = named(workflow, tenant).values_list("current_version_id", "is_enabled").first()
     if row is None or row[0] is None:
         raise UnknownWorkflow(f"Workflow '{workflow}' not found: publish its definition first")
     if not row[1]:

@@ -2,7 +2,7 @@
 
 Each signal is taken by one wait, the oldest; one that nobody waits for is kept until it expires.
 A wait takes nothing that was sent after its time was over, not even before a worker has found
-that out.
+that out, and nothing that was sent to another tenant.
 
 A signal and a wait that are committed at the same moment do not see each other: each side looks
 again after its commit, and the sweep looks for both.
@@ -13,22 +13,32 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q
 
 from ..conf import settings
 from ..core.statuses import NodeStatus
 from ..models import NodeRun, Signal
+from ..models.node_run import NodeRunQuerySet
 from ..models.waits import SignalQuerySet
 from ..nodes.base import Arrived
 from .claim import Claim
 from .db import connection, in_transaction
+from .scope import has_tenants
 
 _LOOKS = 10
 
 
-def match(name: str, key: str, *, now: datetime) -> set[str]:
+class Awaited(NamedTuple):
+    """What brings a signal and a wait together: they are equal in all of it."""
+
+    name: str
+    key: str
+    tenant: str = ""
+
+
+def match(awaited: Awaited, *, now: datetime) -> set[str]:
     """Bring signals and waits together, in transactions; return the queues with work.
 
     Who has held a wait and had no signal for it looks again: others may have sent one meanwhile
@@ -36,29 +46,30 @@ def match(name: str, key: str, *, now: datetime) -> set[str]:
     """
     queues: set[str] = set()
     for _ in range(_LOOKS):
-        look = in_transaction(lambda: _look(name, key, now=now))
+        look = in_transaction(lambda: _look(awaited, now=now))
         queues |= look.queues
-        if not look.has_held_back or look.seen.issuperset(_kept_ids(name, key, now=now)):
+        if not look.has_held_back or look.seen.issuperset(_kept_ids(awaited, now=now)):
             break
     return queues
 
 
-def deliver(name: str, key: str, *, now: datetime) -> set[str]:
+def deliver(awaited: Awaited, *, now: datetime) -> set[str]:
     """Give kept signals to the waits that are oldest; return the queues with work.
 
     Inside the caller's transaction.  What others are giving or taking at this moment is left to
     them; the caller lets :func:`match` look again after the commit.
     """
-    return _look(name, key, now=now).queues
+    return _look(awaited, now=now).queues
 
 
-def unmatched(*, now: datetime) -> set[tuple[str, str]]:
-    """Return the names and keys of kept signals that somebody waits for."""
+def unmatched(*, now: datetime) -> set[Awaited]:
+    """Return what signals are kept of that somebody waits for."""
     waits = NodeRun.objects.filter(
         _lasts(OuterRef("created_at")), signal_name=OuterRef("name"), signal_key=OuterRef("key")
     )
+    waits = _of_tenant(waits, OuterRef("tenant"))
     kept = Signal.objects.untaken().filter(Q(expires_at__gt=now), Exists(waits))
-    return set(kept.values_list("name", "key")[: settings.BATCH])
+    return {Awaited(*row) for row in kept.values_list("name", "key", "tenant")[: settings.BATCH]}
 
 
 def signal_of(claim: Claim) -> Arrived | None:
@@ -88,20 +99,21 @@ class _Look:
     has_held_back: bool = False
 
 
-def _look(name: str, key: str, *, now: datetime) -> _Look:
+def _look(awaited: Awaited, *, now: datetime) -> _Look:
     """Deliver inside the caller's transaction.
 
     Locks:
         No more waits than there are signals, then so many signals: one who has locked no wait
         keeps no signal from another who has.
     """
-    kept = _kept(name, key, now=now)
+    kept = _kept(awaited, now=now)
     sent_at = dict(kept.values_list("id", "created_at")[: settings.BATCH])
     look = _Look(seen=set(sent_at))
     if not sent_at:
         return look
     waits = NodeRun.objects.filter(_lasts(min(sent_at.values())))
-    waits = waits.filter(signal_name=name, signal_key=key).order_by("id")
+    waits = waits.filter(signal_name=awaited.name, signal_key=awaited.key).order_by("id")
+    waits = _of_tenant(waits, awaited.tenant)
     runs = list(_locked(waits)[: len(sent_at)])
     signals = deque(_locked(kept)[: len(runs)] if runs else ())
     for run in runs:
@@ -113,13 +125,19 @@ def _look(name: str, key: str, *, now: datetime) -> _Look:
     return look
 
 
-def _kept(name: str, key: str, *, now: datetime) -> SignalQuerySet:
-    kept = Signal.objects.untaken().filter(name=name, key=key, expires_at__gt=now)
+def _of_tenant(waits: NodeRunQuerySet, tenant: Any) -> NodeRunQuerySet:
+    # Without tenants nothing is joined: the sweep looks at every wait there is.
+    return waits.filter(execution__tenant=tenant) if has_tenants() else waits
+
+
+def _kept(awaited: Awaited, *, now: datetime) -> SignalQuerySet:
+    name, key, tenant = awaited
+    kept = Signal.objects.untaken().filter(name=name, key=key, tenant=tenant, expires_at__gt=now)
     return kept.order_by("id")
 
 
-def _kept_ids(name: str, key: str, *, now: datetime) -> set[int]:
-    return set(_kept(name, key, now=now).values_list("id", flat=True)[: settings.BATCH])
+def _kept_ids(awaited: Awaited, *, now: datetime) -> set[int]:
+    return set(_kept(awaited, now=now).values_list("id", flat=True)[: settings.BATCH])
 
 
 def _is_in_time(sent: Signal, run: NodeRun) -> bool:

@@ -22,9 +22,10 @@ from ..core.json import UnstorableValue, encode
 from ..core.options import DEFINITION_SCHEMA
 from ..core.schema import Fault, faults_in
 from ..models import Workflow, WorkflowVersion
-from .audit import record
+from .audit import Owned, record
 from .current import UnknownWorkflow
 from .db import atomic
+from .naming import of_workflow, own
 from .publish import content_hash, publish, validate
 from .versions import UnknownVersion, WrongVersionStatus
 
@@ -48,6 +49,7 @@ def save_draft(
     now: datetime,
     by: AbstractBaseUser | None = None,
     check_nodes: bool = True,
+    tenant: str = "",
 ) -> Draft:
     """Keep ``raw`` as the draft of its workflow, in the place of the one before.
 
@@ -64,10 +66,10 @@ def save_draft(
     if faults:
         raise InvalidDefinition(faults)
     key, name = raw["id"], raw.get("name")
-    named = name if isinstance(name, str) and 1 <= len(name) <= _LONGEST_NAME else key
+    title = name if isinstance(name, str) and 1 <= len(name) <= _LONGEST_NAME else key
     with atomic():
-        Workflow.objects.get_or_create(key=key, defaults={"name": named})
-        workflow = _locked(key)
+        Workflow.objects.get_or_create(key=key, tenant=tenant, defaults={"name": title})
+        workflow = _locked(key, tenant)
         workflow.versions.filter(status=Status.DRAFT).delete()
         last = workflow.versions.order_by("-number").values_list("number", flat=True).first()
         version = WorkflowVersion.objects.create(
@@ -78,10 +80,9 @@ def save_draft(
             definition=raw,
             content_hash=content_hash(raw),
         )
-        record("save_draft", now=now, by=by, target=str(version))
-    return Draft(
-        version=version, faults=validate(raw, check_nodes=check_nodes, against_published=True)[1]
-    )
+        record("save_draft", now=now, by=by, target=Owned(str(version), tenant))
+    _, faults = validate(raw, check_nodes=check_nodes, against_published=True, tenant=tenant)
+    return Draft(version=version, faults=faults)
 
 
 def publish_draft(
@@ -90,6 +91,7 @@ def publish_draft(
     now: datetime,
     by: AbstractBaseUser | None = None,
     check_nodes: bool = True,
+    tenant: str = "",
 ) -> WorkflowVersion:
     """Make the draft of a workflow its current version, with the next number.
 
@@ -103,13 +105,15 @@ def publish_draft(
         InvalidDefinition: with every fault; the draft stays.
     """
     with atomic():
-        draft = _draft(workflow)
+        draft = _draft(workflow, tenant)
         raw = draft.definition
         draft.delete()
-        return publish(raw, now=now, by=by, check_nodes=check_nodes)
+        return publish(raw, now=now, by=by, check_nodes=check_nodes, tenant=tenant)
 
 
-def discard_draft(workflow: str, *, now: datetime, by: AbstractBaseUser | None = None) -> None:
+def discard_draft(
+    workflow: str, *, now: datetime, by: AbstractBaseUser | None = None, tenant: str = ""
+) -> None:
     """Throw the draft of a workflow away.
 
     Locks:
@@ -119,8 +123,8 @@ def discard_draft(workflow: str, *, now: datetime, by: AbstractBaseUser | None =
         UnknownWorkflow, UnknownVersion: there is no draft.
     """
     with atomic():
-        draft = _draft(workflow)
-        record("discard_draft", now=now, by=by, target=str(draft))
+        draft = _draft(workflow, tenant)
+        record("discard_draft", now=now, by=by, target=Owned(str(draft), tenant))
         draft.delete()
 
 
@@ -131,6 +135,7 @@ def activate(
     now: datetime,
     by: AbstractBaseUser | None = None,
     reason: str = "",
+    tenant: str = "",
 ) -> WorkflowVersion:
     """Make an earlier published version current again: what starts from now on runs it.
 
@@ -143,8 +148,8 @@ def activate(
         UnknownWorkflow, UnknownVersion, WrongVersionStatus: nothing has changed.
     """
     with atomic():
-        found = _locked(workflow)
-        version = find_version(workflow, number)
+        found = _locked(workflow, tenant)
+        version = _version(found, number)
         if version.status != Status.PUBLISHED:
             raise WrongVersionStatus(
                 f"{version} is {version.status}: only a published version can be made current"
@@ -157,7 +162,7 @@ def activate(
         found.description = version.definition.get("description", "")
         found.save(update_fields=["current_version", "name", "description"])
         record(
-            "activate", now=now, by=by, target=str(version), reason=reason,
+            "activate", now=now, by=by, target=Owned(str(version), tenant), reason=reason,
             before={"current": before.number} if before else None, after={"current": number},
         )  # fmt: skip
     return version
@@ -170,6 +175,7 @@ def archive(
     now: datetime,
     by: AbstractBaseUser | None = None,
     reason: str = "",
+    tenant: str = "",
 ) -> WorkflowVersion:
     """Let nothing new start on a version, replays included; executions that run go on.
 
@@ -181,8 +187,8 @@ def archive(
         WrongVersionStatus: it is a draft, archived already or the current version.
     """
     with atomic():
-        found = _locked(workflow)
-        version = find_version(workflow, number)
+        found = _locked(workflow, tenant)
+        version = _version(found, number)
         if version.status != Status.PUBLISHED:
             raise WrongVersionStatus(
                 f"{version} is {version.status}: only a published version can be archived"
@@ -193,12 +199,18 @@ def archive(
             )
         found.versions.filter(number=number).update(status=Status.ARCHIVED)
         version.status = Status.ARCHIVED
-        record("archive", now=now, by=by, target=str(version), reason=reason)
+        target = Owned(str(version), tenant)
+        record("archive", now=now, by=by, target=target, reason=reason)
     return version
 
 
 def archive_workflow(
-    workflow: str, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+    workflow: str,
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None = None,
+    reason: str = "",
+    tenant: str = "",
 ) -> None:
     """Archive every version of a workflow and throw its draft away: nothing new starts.
 
@@ -211,7 +223,7 @@ def archive_workflow(
         UnknownWorkflow: there is none, or it is archived already.
     """
     with atomic():
-        found = _locked(workflow)
+        found = _locked(workflow, tenant)
         if not found.versions.exclude(status=Status.ARCHIVED).exists():
             raise UnknownWorkflow(f"Workflow '{workflow}' is archived already")
         before = found.current_version
@@ -220,31 +232,34 @@ def archive_workflow(
         found.current_version = None
         found.save(update_fields=["current_version"])
         record(
-            "archive_workflow", now=now, by=by, target=workflow, reason=reason,
+            "archive_workflow", now=now, by=by, target=Owned(workflow, tenant), reason=reason,
             before={"current": before.number} if before else None,
         )  # fmt: skip
 
 
-def find_version(workflow: str, number: int) -> WorkflowVersion:
+def find_version(workflow: str, number: int, *, tenant: str = "") -> WorkflowVersion:
     """Return a version by its number.
+
+    Args:
+        tenant: Who asks: of their own workflow of this id, else of the one that all share.
 
     Raises:
         UnknownVersion: there is none.
     """
     whole = WorkflowVersion.objects.whole().select_related("workflow")
-    version = whole.filter(workflow__key=workflow, number=number).first()
+    version = whole.filter(of_workflow(workflow, tenant), number=number).first()
     if version is None:
-        raise UnknownVersion(f"workflow '{workflow}' has no version {number}")
+        raise _no_version(workflow, number)
     return version
 
 
-def find_draft(workflow: str) -> WorkflowVersion:
-    """Return the draft of a workflow.
+def find_draft(workflow: str, *, tenant: str = "") -> WorkflowVersion:
+    """Return the draft of a workflow, for a tenant as `find_version`.
 
     Raises:
         UnknownVersion: it has none.
     """
-    drafts = WorkflowVersion.objects.filter(workflow__key=workflow, status=Status.DRAFT)
+    drafts = WorkflowVersion.objects.filter(of_workflow(workflow, tenant), status=Status.DRAFT)
     draft = drafts.select_related("workflow").first()
     if draft is None:
         raise UnknownVersion(f"workflow '{workflow}' has no draft: save one first")
@@ -268,14 +283,26 @@ def _unsavable(raw: Any) -> list[Fault]:
     return list(faults_in(shape, raw, ""))
 
 
-def _locked(workflow: str) -> Workflow:
-    locked = Workflow.objects.select_for_update(of=("self",)).select_related("current_version")
-    found = locked.filter(key=workflow).first()
+def _locked(workflow: str, tenant: str) -> Workflow:
+    locked = own(workflow, tenant).select_for_update(of=("self",))
+    found = locked.select_related("current_version").first()
     if found is None:
         raise UnknownWorkflow(f"Workflow '{workflow}' not found: publish its definition first")
     return found
 
 
-def _draft(workflow: str) -> WorkflowVersion:
-    _locked(workflow)
-    return find_draft(workflow)
+def _draft(workflow: str, tenant: str) -> WorkflowVersion:
+    _locked(workflow, tenant)
+    # The tenant has a workflow of this id, so that it is meant, and not the one that all share.
+    return find_draft(workflow, tenant=tenant)
+
+
+def _version(workflow: Workflow, number: int) -> WorkflowVersion:
+    version = workflow.versions.filter(part="", number=number).select_related("workflow").first()
+    if version is None:
+        raise _no_version(workflow.key, number)
+    return version
+
+
+def _no_version(workflow: str, number: int) -> UnknownVersion:
+    return UnknownVersion(f"workflow '{workflow}' has no version {number}")

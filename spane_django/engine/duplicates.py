@@ -38,7 +38,10 @@ class Twins:
         self._ids: dict[str, list[UUID]] = defaultdict(list)
         self._new: set[UUID] = set()
         keys = sorted({row.duplicate_key for row in rows if row.duplicate_key is not None})
-        unfinished = Execution.objects.unfinished().filter(workflow_id=workflow_id)
+        # The rows of one start are all one tenant's.
+        unfinished = Execution.objects.unfinished().filter(
+            workflow_id=workflow_id, tenant=rows[0].tenant if rows else ""
+        )
         for begin in range(0, len(keys), _KEYS):
             alike = unfinished.filter(duplicate_key__in=keys[begin : begin + _KEYS])
             for key, execution_id in alike.order_by("id").values_list("duplicate_key", "id"):

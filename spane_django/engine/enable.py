@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..core.errors import SpaneError
-from ..models import Workflow
-from .audit import record
+from .audit import Owned, record
 from .current import UnknownWorkflow
 from .db import atomic
+from .naming import own
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -23,7 +23,12 @@ class AlreadySo(SpaneError):
 
 
 def enable(
-    workflow: str, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+    workflow: str,
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None = None,
+    reason: str = "",
+    tenant: str = "",
 ) -> None:
     """Let a workflow start executions again.
 
@@ -31,12 +36,17 @@ def enable(
         UnknownWorkflow, AlreadySo: nothing has changed.
     """
     with atomic():
-        _switch(workflow, is_enabled=True)
-        record("enable", now=now, by=by, target=workflow, reason=reason)
+        _switch(workflow, tenant, is_enabled=True)
+        record("enable", now=now, by=by, target=Owned(workflow, tenant), reason=reason)
 
 
 def disable(
-    workflow: str, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+    workflow: str,
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None = None,
+    reason: str = "",
+    tenant: str = "",
 ) -> None:
     """Let a workflow start no new executions.  Replays of old ones are not refused.
 
@@ -44,12 +54,12 @@ def disable(
         UnknownWorkflow, AlreadySo: nothing has changed.
     """
     with atomic():
-        _switch(workflow, is_enabled=False)
-        record("disable", now=now, by=by, target=workflow, reason=reason)
+        _switch(workflow, tenant, is_enabled=False)
+        record("disable", now=now, by=by, target=Owned(workflow, tenant), reason=reason)
 
 
-def _switch(workflow: str, *, is_enabled: bool) -> None:
-    found = Workflow.objects.filter(key=workflow)
+def _switch(workflow: str, tenant: str, *, is_enabled: bool) -> None:
+    found = own(workflow, tenant)
     if found.filter(is_enabled=not is_enabled).update(is_enabled=is_enabled):
         return
     if not found.exists():

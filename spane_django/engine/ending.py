@@ -34,7 +34,7 @@ class Todo:
         ended: Executions whose children must not outlive them.
         paused: Executions that were paused or resumed, and whose children follow.
         runs: Node runs that have ended, though children of theirs may not have.
-        signals: Names and keys of signals that have just been waited for.
+        signals: Names, keys and tenants (`delivery.Awaited`) of signals just waited for.
         queues: Queues that have work.
     """
 
@@ -44,7 +44,7 @@ class Todo:
     ended: set[UUID] = field(default_factory=set)
     paused: set[UUID] = field(default_factory=set)
     runs: set[int] = field(default_factory=set)
-    signals: set[tuple[str, str]] = field(default_factory=set)
+    signals: set[tuple[str, str, str]] = field(default_factory=set)
     queues: set[str] = field(default_factory=set)
 
     def add(self, other: Todo) -> None:

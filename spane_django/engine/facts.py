@@ -117,7 +117,12 @@ def _gate(run: NodeRun, now: datetime) -> str:
         return f"{gate.rate_count} may start per {gate.rate_seconds:g} s, the next in {left}"
     most = gate.max_running if gate.breaker == Gate.Breaker.CLOSED else 1
     holders = NodeRun.objects.running().exclude(gate="").filter(gate=gate.key).order_by("id")
-    names = [f"'{node}' of {key}" for node, key in holders.values_list("node_id", "execution_id")]
+    found = holders.values_list("node_id", "execution_id", "execution__tenant")
+    tenant = run.execution.tenant
+    names = [
+        f"'{node}' of {key}" if whose == tenant else "one of another tenant"
+        for node, key, whose in found
+    ]
     if most is None or len(names) < most:
         return ""
     trying = "" if gate.breaker == Gate.Breaker.CLOSED else " (its breaker lets one try)"

@@ -36,7 +36,7 @@ from ..models.execution import ExecutionQuerySet
 from ..models.node_run import NodeRunQuerySet
 from .approvals import close_stale
 from .db import atomic, in_transaction, on_commit
-from .delivery import match, unmatched
+from .delivery import Awaited, match, unmatched
 from .ending import Todo, end_all
 from .pausing import go_on_all, hold_all
 from .promote import fill, slots_with_room
@@ -63,8 +63,8 @@ def follow_up(todo: Todo, *, now: datetime) -> set[str]:
         queues |= resume_parents(todo.parents, now=now, broken=todo.broken)
         for slot in sorted(todo.slots):
             queues |= fill(slot, now=now)
-        for name, key in sorted(todo.signals):
-            queues |= match(name, key, now=now)
+        for awaited in sorted(todo.signals):
+            queues |= match(Awaited(*awaited), now=now)
         todo = further
         queues |= todo.queues
     return queues

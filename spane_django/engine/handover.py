@@ -80,7 +80,7 @@ def leave(
         rule = prepared(claim.version_id).nodes[claim.node_id].rule
         if rule is None:
             continue
-        gate = rule.gate(executions[claim.execution_id].key)
+        gate = rule.gate(executions[claim.execution_id].lane_key)
         handover.left[gate] += 1
         handover.places[gate] += rule.hands_over
         if verdict.event not in _SILENT and not verdict.is_lost:

@@ -172,7 +172,7 @@ class _Template:
         version, options, start_at = self._version, self._options, self._start_at
         if self._debounced_until is not None and duplicate_key is not None:
             start_at = max(self._debounced_until, start_at or self._now)
-        slot, slot_limit = version.slot_for(key)
+        slot, slot_limit = version.slot_for(key, options.tenant)
         is_delayed = start_at is not None
         begins = start_at or self._now
         return NewExecution(

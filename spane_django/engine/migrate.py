@@ -25,6 +25,7 @@ from .db import atomic
 from .ending import conclude
 from .followup import follow_up_on_commit
 from .moves import Examined, Move, Rename, chosen, examine
+from .naming import of_workflow
 from .progress import carry_out
 from .release import run_row
 from .rows import RunRow
@@ -101,13 +102,17 @@ def migrate(
         return Execution.objects.select_related("workflow", "version").get(pk=execution_id)
 
 
-def movable(workflow: str, to_number: int, *, from_number: int | None = None) -> ExecutionQuerySet:
+def movable(
+    workflow: str, to_number: int, *, from_number: int | None = None, tenant: str = ""
+) -> ExecutionQuerySet:
     """Return the unfinished executions of a workflow that run another version, oldest first.
 
     Args:
         from_number: Only those of this version.
+        tenant: Who asks: of their own workflow of this id.
     """
-    chosen = Execution.objects.unfinished().filter(workflow__key=workflow, version__part="")
+    chosen = Execution.objects.unfinished().filter(version__part="")
+    chosen = chosen.filter(of_workflow(workflow, tenant))
     if from_number is not None:
         chosen = chosen.filter(version__number=from_number)
     return chosen.exclude(version__number=to_number).order_by("id")
@@ -210,7 +215,12 @@ _FITTED = ("queue", "priority", "lane", "gate", "is_limited")
 def _fit(run: NodeRun, node_id: str, found: Examined, *, now: datetime) -> RunRow:
     execution = found.execution
     fresh = run_row(
-        found.target, execution.pk, node_id, priority=execution.priority, key=execution.key, now=now
+        found.target,
+        execution.pk,
+        node_id,
+        priority=execution.priority,
+        key=execution.lane_key,
+        now=now,
     )
     for name in _FITTED:
         setattr(run, name, getattr(fresh, name))

@@ -12,9 +12,10 @@ from ..core.expressions import has_templates
 from ..core.ids import serial
 from ..core.parts import parts_of
 from ..core.schema import Fault
-from ..models import Workflow, WorkflowVersion
+from ..models import WorkflowVersion
 from ..nodes.base import registry
 from ..nodes.checks import node_faults
+from .naming import named
 
 
 def bodies_of(definition: Definition) -> dict[str, Mapping[str, Any]]:
@@ -41,18 +42,19 @@ def part_faults(definition: Definition) -> Iterator[Fault]:
             yield Fault(path, "nested_body", f"{message} ({name})")
 
 
-def recursion_faults(definition: Definition, *, through_published: bool) -> Iterator[Fault]:
+def recursion_faults(definition: Definition, *, among: str | None) -> Iterator[Fault]:
     """Yield a fault for each node through which a workflow would start itself again.
 
     Args:
-        through_published: Also by way of other workflows, as they are published now.
+        among: Also by way of other workflows, as they are published now for this tenant; None:
+            of none.
     """
     for index, node in enumerate(definition.raw["nodes"]):
         for started in _starts(node):
             if started == definition.id:
                 trail = [started]
             else:
-                trail = _way_back(started, definition.id) if through_published else []
+                trail = _way_back(started, definition.id, among) if among is not None else []
             if trail:
                 way = " → ".join([definition.id, *trail])
                 message = f"the workflow would start itself for ever: {way}"
@@ -97,14 +99,14 @@ def _starts(node: Mapping[str, Any]) -> list[str]:
     return found + (_starts(body) if isinstance(body, Mapping) else [])
 
 
-def _way_back(start: str, goal: str) -> list[str]:
+def _way_back(start: str, goal: str, tenant: str) -> list[str]:
     """Return the workflows from ``start`` to ``goal``, as published now; [] if none leads there."""
     trails, seen = [[start]], {start}
     while trails:
         trail = trails.pop()
         if trail[-1] == goal:
             return trail
-        found = Workflow.objects.select_related("current_version").filter(key=trail[-1]).first()
+        found = named(trail[-1], tenant).select_related("current_version").first()
         if found is None or found.current_version is None:
             continue
         for node in found.current_version.definition["nodes"]:

@@ -143,10 +143,10 @@ def learn(firsts: Mapping[str, int]) -> None:
     if not unknown:
         return
     runs = NodeRun.objects.filter(id__in=unknown.values()).select_related("execution")
-    for run in runs.only("node_id", "execution__version_id", "execution__key"):
+    for run in runs.only("node_id", "execution__version_id", "execution__key", "execution__tenant"):
         node = prepared(run.execution.version_id).nodes.get(run.node_id)
         if node is not None and node.rule is not None:
-            node.rule.gate(run.execution.key)
+            node.rule.gate(run.execution.lane_key)
     for gate in unknown:
         note(gate)
 

@@ -86,7 +86,7 @@ def _start_late(execution: Execution, *, now: datetime) -> None:
     execution.active_nodes = len(version.graph.roots)
     execution.started_at = now
     execution.save(update_fields=["active_nodes", "started_at"])
-    started = [(execution.pk, execution.priority, execution.key)]
+    started = [(execution.pk, execution.priority, execution.lane_key)]
     wake_on_commit(release_roots(version, started, now=now))
 
 

@@ -157,7 +157,7 @@ def _count(row: ExecutionRow, nodes: Sequence[Ended], progress: Progress, *, now
 def _cancel_lost(row: ExecutionRow, progress: Progress, *, now: datetime) -> int:
     version = prepared(row.version_id)
     return cancel_losers(
-        version, row.id, progress.lost, priority=row.priority, key=row.key, now=now
+        version, row.id, progress.lost, priority=row.priority, key=row.lane_key, now=now
     )
 
 
@@ -173,7 +173,13 @@ def _run_rows(
     ):
         for node_id in node_ids:
             run = run_row(
-                version, row.id, node_id, priority=row.priority, key=row.key, now=now, status=status
+                version,
+                row.id,
+                node_id,
+                priority=row.priority,
+                key=row.lane_key,
+                now=now,
+                status=status,
             )
             run.reason = reason
             run.is_held |= is_paused and status is NodeStatus.READY

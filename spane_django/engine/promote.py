@@ -178,7 +178,7 @@ def _started(row: ExecutionRow, *, now: datetime) -> set[str]:
     version = prepared(row.version_id)
     row.status = after_execution(row.status, ExecutionEvent.STARTED)
     row.active_nodes = len(version.graph.roots)
-    return release_roots(version, [(row.id, row.priority, row.key)], now=now)
+    return release_roots(version, [(row.id, row.priority, row.lane_key)], now=now)
 
 
 def _unlocked(executions: ExecutionQuerySet) -> ExecutionQuerySet:

@@ -34,6 +34,7 @@ from ..models import (
 )
 from ..models.execution import ExecutionQuerySet
 from .db import alias, atomic
+from .naming import of_workflow
 from .payloads import forget
 
 # So many node runs at once, as executions may have one or five thousand of them.
@@ -47,8 +48,12 @@ def prunable(
     before: datetime,
     statuses: Collection[ExecutionStatus],
     workflow: str | None = None,
+    tenant: str = "",
 ) -> ExecutionQuerySet:
     """Return the executions that ended before an instant with one of the statuses.
+
+    Args:
+        tenant: Only this one's, and those of the workflow that its id means to it; "": all.
 
     Raises:
         ValueError: a status is not final.
@@ -57,7 +62,7 @@ def prunable(
     if unfinished:
         raise ValueError(f"only finished executions can be pruned, not {', '.join(unfinished)}")
     executions = _top().filter(status__in=statuses, finished_at__lt=before)
-    return executions.filter(workflow__key=workflow) if workflow else executions
+    return _of(executions, workflow, tenant)
 
 
 def outlived(
@@ -65,6 +70,7 @@ def outlived(
     now: datetime,
     statuses: Collection[ExecutionStatus] = FINAL,
     workflow: str | None = None,
+    tenant: str = "",
 ) -> ExecutionQuerySet:
     """Return the executions that have been kept as long as workflows and settings want it."""
     past = Q(pk__in=())
@@ -80,7 +86,7 @@ def outlived(
                 past |= whose & Q(status=status, finished_at__lt=bounds[-1])
     # Said once for all, so that the index by end is entered just as far as it is of use.
     executions = _top().filter(past, finished_at__lt=max(bounds))
-    return executions.filter(workflow__key=workflow) if workflow else executions
+    return _of(executions, workflow, tenant)
 
 
 def size(executions: ExecutionQuerySet) -> int:
@@ -114,6 +120,12 @@ def prune_signals(*, now: datetime, batch: int = 5_000) -> Iterator[int]:
     while ids := list(expired.values_list("id", flat=True)[:batch]):
         Signal.objects.untaken().filter(id__in=ids).delete()
         yield len(ids)
+
+
+def _of(executions: ExecutionQuerySet, workflow: str | None, tenant: str) -> ExecutionQuerySet:
+    if tenant:
+        executions = executions.filter(tenant=tenant)
+    return executions.filter(of_workflow(workflow, tenant)) if workflow else executions
 
 
 def _top() -> ExecutionQuerySet:

@@ -15,7 +15,7 @@ from ..core.ids import serial
 from ..core.schema import Fault
 from ..models import Workflow, WorkflowVersion
 from ..nodes.checks import node_faults
-from .audit import record
+from .audit import Owned, record
 from .db import atomic, on_commit
 from .gates import align
 from .parts import part_faults, recursion_faults, write_parts
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def validate(
-    raw: Any, *, check_nodes: bool = True, against_published: bool = False
+    raw: Any, *, check_nodes: bool = True, against_published: bool = False, tenant: str = ""
 ) -> tuple[Definition | None, list[Fault]]:
     """Return the definition, if the document has the shape of one, and all of its faults.
 
@@ -34,6 +34,7 @@ def validate(
         check_nodes: Also check types and configs against the node types of this process.
         against_published: Also find what only the published workflows tell, in the database:
             a workflow that would start itself again through others.
+        tenant: Whose the workflow would be, and whose others it names.
     """
     limits = Limits(nodes=settings.MAX_NODES, size_bytes=settings.MAX_DEFINITION_BYTES)
     definition, faults = read(raw, limits=limits)
@@ -41,7 +42,8 @@ def validate(
         faults += node_faults(definition)
     if definition is not None and check_nodes and not faults:
         faults += part_faults(definition)
-        faults += recursion_faults(definition, through_published=against_published)
+        among = tenant if against_published else None
+        faults += recursion_faults(definition, among=among)
     return definition, faults
 
 
@@ -51,6 +53,7 @@ def publish(
     now: datetime,
     by: AbstractBaseUser | None = None,
     check_nodes: bool = True,
+    tenant: str = "",
 ) -> WorkflowVersion:
     """Make ``raw`` the current version of its workflow.
 
@@ -61,6 +64,7 @@ def publish(
         by: Who publishes.
         check_nodes: False leaves unknown types and configs that do not fit to be found when
             the node runs: for a process that does not have the workers' node types.
+        tenant: Whose workflow it is; "": everybody's.
 
     Locks:
         The workflow, so that two publishers get two numbers.
@@ -68,35 +72,28 @@ def publish(
     Raises:
         InvalidDefinition: with every fault; nothing has been written.
     """
-    definition, faults = validate(raw, check_nodes=check_nodes, against_published=True)
+    definition, faults = validate(
+        raw, check_nodes=check_nodes, against_published=True, tenant=tenant
+    )
     if faults or definition is None:
         raise InvalidDefinition(faults)
     digest = content_hash(raw)
     with atomic():
-        workflow = _locked_workflow(definition)
+        workflow = _locked_workflow(definition, tenant)
         current = workflow.current_version
         if current is not None and current.content_hash == digest:
             return current
-        last = workflow.versions.order_by("-number").values_list("number", flat=True).first()
-        version = WorkflowVersion.objects.create(
-            id=serial(),
-            workflow=workflow,
-            number=(last or 0) + 1,
-            definition=raw,
-            content_hash=digest,
-            published_at=now,
-            published_by_id=by.pk if by else None,
-        )
-        write_parts(version)
+        version = _next_version(workflow, raw, digest, now=now, by=by)
         workflow.current_version = version
         workflow.name = definition.name
         workflow.description = raw.get("description", "")
         workflow.save(update_fields=["current_version", "name", "description"])
         before = {"current": current.number} if current else None
         after = {"current": version.number}
-        record("publish", now=now, by=by, target=str(version), before=before, after=after)
+        target = Owned(str(version), tenant)
+        record("publish", now=now, by=by, target=target, before=before, after=after)
         # After the commit: gates are not locked for as long as a host's transaction takes.
-        on_commit(lambda: align(rules_in(definition, version.pk), now=now))
+        on_commit(lambda: align(rules_in(definition, version.pk, tenant=tenant), now=now))
     return version
 
 
@@ -106,7 +103,30 @@ def content_hash(raw: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _locked_workflow(definition: Definition) -> Workflow:
-    Workflow.objects.get_or_create(key=definition.id, defaults={"name": definition.name})
+def _locked_workflow(definition: Definition, tenant: str) -> Workflow:
+    key, name = definition.id, definition.name
+    Workflow.objects.get_or_create(key=key, tenant=tenant, defaults={"name": name})
     locked = Workflow.objects.select_for_update(of=("self",)).select_related("current_version")
-    return locked.get(key=definition.id)
+    return locked.get(key=key, tenant=tenant)
+
+
+def _next_version(
+    workflow: Workflow,
+    raw: Mapping[str, Any],
+    digest: str,
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None,
+) -> WorkflowVersion:
+    last = workflow.versions.order_by("-number").values_list("number", flat=True).first()
+    version = WorkflowVersion.objects.create(
+        id=serial(),
+        workflow=workflow,
+        number=(last or 0) + 1,
+        definition=raw,
+        content_hash=digest,
+        published_at=now,
+        published_by_id=by.pk if by else None,
+    )
+    write_parts(version)
+    return version

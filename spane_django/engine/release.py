@@ -34,7 +34,7 @@ def run_row(
 
     Args:
         priority: The execution's.
-        key: The execution's.
+        key: The execution's ``lane_key``.
     """
     node = version.nodes[node_id]
     gate = node.rule.gate(key) if node.rule else ""
@@ -63,7 +63,9 @@ def insert(version: PreparedVersion, rows: Sequence[NewExecution], *, now: datet
     statements().insert_executions(rows)
     record(((row.id, row.input) for row in rows), now=now)
     running = [
-        (row.id, row.priority, row.key) for row in rows if row.status is ExecutionStatus.RUNNING
+        (row.id, row.priority, row.lane_key)
+        for row in rows
+        if row.status is ExecutionStatus.RUNNING
     ]
     return release_roots(version, running, now=now) if running else set()
 
@@ -74,7 +76,7 @@ def release_roots(
     """Make the root nodes of started executions ready; return their queues.
 
     Args:
-        executions: Ids with their priorities and keys.
+        executions: Ids with their priorities and ``lane_key``.
     """
     started = list(executions)
     rows = [

@@ -256,7 +256,7 @@ class _Change:
                         found.execution.pk,
                         key,
                         priority=found.execution.priority,
-                        key=found.execution.key,
+                        key=found.execution.lane_key,
                         now=self._now,
                         status=NodeStatus.CANCELLED,
                     )

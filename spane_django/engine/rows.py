@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from ..core.lanes import owned
 from ..core.statuses import ExecutionStatus, NodeStatus
 
 Key = tuple[UUID, str]
@@ -30,6 +31,12 @@ class ExecutionRow:
     slot: str = ""
     depth: int = 0
     key: str = ""
+    tenant: str = ""
+
+    @property
+    def lane_key(self) -> str:
+        """The key of its lanes and of its gates ``perKey``."""
+        return owned(self.tenant, self.key)
 
 
 @dataclass(slots=True)
@@ -67,6 +74,11 @@ class NewExecution:
     trigger: str = ""
     subject_type: str = ""
     subject_id: str = ""
+
+    @property
+    def lane_key(self) -> str:
+        """The key of its lanes and of its gates ``perKey``."""
+        return owned(self.tenant, self.key)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..conf import settings
 from ..core.definition import Definition
-from ..core.lanes import gate_key
+from ..core.lanes import gate_key, owned
 from ..core.limits import Breaker, GateRow, Limit, breaker_from, limit_from
 from ..nodes.base import Node, registry
 
@@ -71,6 +71,7 @@ def rule_for(
     node_type: Node | None,
     *,
     workflow: str,
+    tenant: str,
     version_id: int,
     queue: str,
 ) -> Rule | None:
@@ -79,6 +80,8 @@ def rule_for(
     Args:
         node: As its definition has it.
         node_type: None if this process does not know it.
+        workflow: What tells its nodes from those of the same ids elsewhere.
+        tenant: Whose workflow it is: a name of a limit is a tenant's own.
         queue: Where the node waits.
     """
     limit, breaker, base, source = _own(node, f"{workflow}/{node['id']}", version_id)
@@ -86,18 +89,19 @@ def rule_for(
         limit, breaker, base, source = _of_type(node["type"], node_type)
     if limit is None and breaker is None:
         return None
-    rule = _rule(limit, breaker, base, source)
+    rule = _rule(limit, breaker, base, source, tenant=tenant)
     _queues.setdefault(rule.base, set()).add(queue)
     return declare(rule)
 
 
-def rules_in(definition: Definition, version_id: int) -> list[Rule]:
+def rules_in(definition: Definition, version_id: int, *, tenant: str = "") -> list[Rule]:
     """Return what the nodes of a version say of themselves, without what is said of their types."""
+    workflow = owned(tenant, definition.id)
     rules = []
     for node in definition.nodes.values():
-        limit, breaker, base, source = _own(node.raw, f"{definition.id}/{node.id}", version_id)
+        limit, breaker, base, source = _own(node.raw, f"{workflow}/{node.id}", version_id)
         if limit is not None or breaker is not None:
-            rules.append(_rule(limit, breaker, base, source))
+            rules.append(_rule(limit, breaker, base, source, tenant=tenant))
     return rules
 
 
@@ -150,9 +154,11 @@ _queues: dict[str, set[str]] = {}
 _Words = tuple[Limit | None, Breaker | None, str, int]
 
 
-def _rule(limit: Limit | None, breaker: Breaker | None, base: str, source: int) -> Rule:
+def _rule(
+    limit: Limit | None, breaker: Breaker | None, base: str, source: int, *, tenant: str = ""
+) -> Rule:
     limit = limit or Limit()
-    base = f"limit:{limit.name}" if limit.name else base
+    base = f"limit:{owned(tenant, limit.name)}" if limit.name else base
     return Rule(base=base, source=source, limit=limit, breaker=breaker)
 
 

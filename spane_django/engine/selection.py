@@ -62,30 +62,37 @@ _COLUMNS = {
 _STUCK = [NodeStatus.FAILED, NodeStatus.READY, NodeStatus.RUNNING, NodeStatus.WAITING]
 
 
-def check_selection(selection: Json, path: str = "") -> None:
+def check_selection(selection: Json, path: str = "", *, tenant: str = "") -> None:
     """Refuse what is no selection.
+
+    Args:
+        tenant: Who asks; "": somebody who may see everything.
 
     Raises:
         InvalidInput: with every fault.
     """
     faults = list(faults_in(SCHEMA, selection, path))
     if isinstance(selection, dict):
-        faults += _more_faults(selection, f"{path}." if path else "")
+        faults += _more_faults(selection, f"{path}." if path else "", tenant)
     if faults:
         raise InvalidInput(faults)
 
 
-def selected(selection: Mapping[str, Any]) -> ExecutionQuerySet:
+def selected(selection: Mapping[str, Any], *, tenant: str = "") -> ExecutionQuerySet:
     """Return the executions of a filter, or those of the ids that exist.
+
+    Args:
+        tenant: Only this one's; "": everybody's.
 
     Besides the columns: ``node`` and ``errorType`` choose executions of which a node, this one
     and with this error, has failed or not ended; ``createdSince`` is included, ``createdUntil``
     is not.
     """
+    within = Execution.objects.filter(tenant=tenant) if tenant else Execution.objects.all()
     if "ids" in selection:
-        return Execution.objects.filter(pk__in=ids_of(selection))
+        return within.filter(pk__in=ids_of(selection))
     filters = {column: selection[name] for name, column in _COLUMNS.items() if name in selection}
-    chosen = Execution.objects.filter(**filters)
+    chosen = within.filter(**filters)
     if "parent" not in selection:
         chosen = chosen.top_level()
     if "createdSince" in selection:
@@ -109,7 +116,7 @@ def _at_a_node(chosen: ExecutionQuerySet, selection: Mapping[str, Any]) -> Execu
     return chosen.filter(Exists(runs))
 
 
-def _more_faults(selection: dict[str, Any], path: str) -> Iterator[Fault]:
+def _more_faults(selection: dict[str, Any], path: str, tenant: str) -> Iterator[Fault]:
     if "ids" in selection and len(selection) > 1:
         yield Fault(f"{path}ids", "unfitting", "give ids or a filter, not both")
     if "all" in selection and len(selection) > 1:
@@ -120,8 +127,13 @@ def _more_faults(selection: dict[str, Any], path: str) -> Iterator[Fault]:
             message = f"'{given[:50]}' is no time with a zone: write 2025-01-31T12:00:00Z"
             yield Fault(path + name, "no_time", message)
     workflow = selection.get("workflow")
-    if isinstance(workflow, str) and not Workflow.objects.filter(key=workflow[:500]).exists():
+    if isinstance(workflow, str) and not _is_known(workflow[:500], tenant):
         yield Fault(f"{path}workflow", "unknown_workflow", f"no workflow '{workflow[:100]}'")
+
+
+def _is_known(workflow: str, tenant: str) -> bool:
+    known = Workflow.objects.filter(key=workflow)
+    return (known.filter(tenant__in=("", tenant)) if tenant else known).exists()
 
 
 def _instant(text: str) -> datetime | None:

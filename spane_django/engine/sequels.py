@@ -75,7 +75,7 @@ def _error_handler(
     if handler is None or is_one or row.status is not ExecutionStatus.FAILED:
         return
     try:
-        found = current_version(handler)
+        found = current_version(handler, row.tenant)
     except SpaneError as error:
         _tell(execution, f"the error handler was not started: {error}", now=now)
         return
@@ -108,7 +108,7 @@ def _sequel(
     timeout = version.definition.timeout
     # Who holds the lock of an execution may not take that of a workflow, so that another one
     # decides whether there is a place.
-    slot, slot_limit = version.slot_for(row.key)
+    slot, slot_limit = version.slot_for(row.key, row.tenant)
     return NewExecution(
         id=uuid7(),
         workflow_id=version.workflow_id,
@@ -126,6 +126,7 @@ def _sequel(
         depth=row.depth,
         follows_parent=False,
         key=row.key,
+        tenant=row.tenant,
     )
 
 

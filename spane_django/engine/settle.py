@@ -153,7 +153,7 @@ def _settle_batch(
         settlement.left |= handover.queues(steps.handed_over, now=now)
         if want is not None:
             note_openings(want.worker_id, handover.opens)
-    todo = _todo(accepted, steps.ended, now=now)
+    todo = _todo(accepted, steps.ended, executions, now=now)
     settlement.todo.add(todo)
     settlement.left |= todo.queues
 
@@ -180,11 +180,22 @@ def _released_ahead(batch: Sequence[Finished], settlement: Settlement) -> list[F
     return following
 
 
-def _todo(accepted: Sequence[Judged], ended: Sequence[ExecutionRow], *, now: datetime) -> Todo:
+def _todo(
+    accepted: Sequence[Judged],
+    ended: Sequence[ExecutionRow],
+    executions: Mapping[UUID, ExecutionRow],
+    *,
+    now: datetime,
+) -> Todo:
     """Write what waits and ends bring along; return what they mean for other executions."""
     todo = conclude(ended, now=now)
     waits = [
-        Waiting(item.claim, item.verdict.wait, item.children)
+        Waiting(
+            item.claim,
+            item.verdict.wait,
+            executions[item.claim.execution_id].tenant,
+            item.children,
+        )
         for item in accepted
         if item.verdict.wait is not None
     ]

@@ -18,10 +18,10 @@ from ..core.schema import Fault
 from ..core.statuses import ExecutionStatus
 from ..core.waiting import key_faults, name_faults
 from ..models import Execution, Signal
-from .audit import record
+from .audit import Owned, record
 from .control import UnknownExecution
 from .db import atomic, on_commit
-from .delivery import deliver, match
+from .delivery import Awaited, deliver, match
 from .wake import wake, wake_on_commit
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def signal(
     execution_id: UUID | None = None,
     by: AbstractBaseUser | None = None,
     keep: timedelta | None = None,
+    tenant: str = "",
 ) -> Signal:
     """Send a signal, inside the caller's transaction if there is one.
 
@@ -55,6 +56,7 @@ def signal(
         execution_id: Send it to this execution's waits without a key, instead of ``key``.
         by: Who sends it: it is audited.
         keep: How long it is kept if nobody waits for it yet; None: the setting ``SIGNAL_DAYS``.
+        tenant: Whose executions may take it; with ``execution_id`` it is that one's.
 
     Locks:
         The node run that takes it, if one waits.
@@ -67,13 +69,14 @@ def signal(
     if faults:
         raise InvalidSignal(faults)
     if execution_id is not None:
-        _check_target(execution_id)
+        tenant = _check_target(execution_id)
         key = str(execution_id)
     kept = timedelta(days=settings.SIGNAL_DAYS) if keep is None else keep
     with atomic():
         sent = Signal.objects.create(
             name=name,
             key=key or "",
+            tenant=tenant,
             payload=payload,
             created_at=now,
             expires_at=now + kept,
@@ -81,20 +84,26 @@ def signal(
         )
         if by is not None:
             after = {"name": name, "key": sent.key}
-            record("signal", now=now, by=by, execution_id=execution_id, target=name, after=after)
-        wake_on_commit(deliver(name, sent.key, now=now))
-        on_commit(lambda: wake(match(name, sent.key, now=now)))
+            record(
+                "signal", now=now, by=by, execution_id=execution_id,
+                target=Owned(name, tenant), after=after,
+            )  # fmt: skip
+        awaited = Awaited(name, sent.key, tenant)
+        wake_on_commit(deliver(awaited, now=now))
+        on_commit(lambda: wake(match(awaited, now=now)))
         sent.refresh_from_db(fields=["node_run", "taken_at", "taken_round"])
     return sent
 
 
-def _check_target(execution_id: UUID) -> None:
-    """Refuse a signal to an execution that can take none."""
-    found = Execution.objects.filter(pk=execution_id).values_list("status", flat=True).first()
+def _check_target(execution_id: UUID) -> str:
+    """Refuse a signal to an execution that can take none; return its tenant."""
+    found = Execution.objects.filter(pk=execution_id).values_list("status", "tenant").first()
     if found is None:
         raise UnknownExecution(f"there is no execution {execution_id}")
-    if ExecutionStatus(found).is_final:
-        raise EndedExecution(f"execution {execution_id} has ended ({found}): nothing of it waits")
+    status, tenant = found
+    if ExecutionStatus(status).is_final:
+        raise EndedExecution(f"execution {execution_id} has ended ({status}): nothing of it waits")
+    return tenant
 
 
 def _faults(

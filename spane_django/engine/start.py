@@ -25,6 +25,7 @@ from .current import DisabledWorkflow, UnknownWorkflow, current_version
 from .db import alias, atomic
 from .duplicates import DuplicateExecution
 from .intake import StartOptions, new_rows, sameness_for
+from .naming import of_workflow
 from .release import insert
 from .rows import NewExecution
 from .versions import PreparedVersion, prepared, require_startable
@@ -85,7 +86,7 @@ def start_many(
     Raises:
         As `start`.  Faults of the inputs are listed with their index.
     """
-    version = current_version(workflow)
+    version = current_version(workflow, options.tenant)
     rows = new_rows(version, inputs, options, now=now)
     with atomic():
         return _insert(version, rows, options, now=now)
@@ -125,7 +126,9 @@ def _start_once(workflow: str, data: Json, *, now: datetime, options: StartOptio
 def _known(workflow: str, data: Json, options: StartOptions) -> Execution | None:
     executions = Execution.objects.using(alias()).select_related("workflow")
     found = executions.filter(
-        workflow__key=workflow, idempotency_key=options.idempotency_key
+        of_workflow(workflow, options.tenant),
+        tenant=options.tenant,
+        idempotency_key=options.idempotency_key,
     ).first()
     # What has been cleared cannot be compared: the key alone says that it is the same.
     if found is not None and found.cleared_at is None and not _is_stored_as(found.input, data):

@@ -91,6 +91,9 @@ def _insert(
         deadline_at=now + timeout if timeout else None,
         replay_of_id=original.pk,
         key=original.key,
+        tenant=original.tenant,
+        subject_type=original.subject_type,
+        subject_id=original.subject_id,
     )
     statements().insert_executions([row])
     payloads.record([(row.id, row.input)], now=now)

@@ -18,6 +18,7 @@ from ..conf import settings
 from ..core.definition import Definition, NodeDefinition
 from ..core.errors import SpaneError
 from ..core.graph import Graph
+from ..core.lanes import owned
 from ..core.plan import Join
 from ..core.retry import DEFAULT
 from ..core.starting import MaxExecutions
@@ -79,8 +80,10 @@ class PreparedVersion:
         """Whether the end of an execution may start others."""
         return self.definition.error_handler is not None or self.definition.has_ending
 
-    def slot_for(self, key: str) -> tuple[str, int | None]:
+    def slot_for(self, key: str, tenant: str = "") -> tuple[str, int | None]:
         """Return the slot of an execution and how many it takes; ("", None): there is no limit.
+
+        Tenants share no places, not even those of a workflow that they share.
 
         Args:
             key: The execution's.
@@ -88,8 +91,9 @@ class PreparedVersion:
         limit = self.max_executions
         if limit is None:
             return "", None
+        whose = f"@{tenant}" if tenant else ""
         suffix = f":{key}" if limit.is_per_key and key else ""
-        return f"{WORKFLOW_SLOT}{self.workflow_id}{suffix}", limit.most
+        return f"{WORKFLOW_SLOT}{self.workflow_id}{whose}{suffix}", limit.most
 
 
 @lru_cache(maxsize=512)
@@ -159,14 +163,20 @@ def _prepare(
             max_losses=settings.MAX_LOSSES,
         ),
         rule=rule_for(
-            node.raw, node_type, workflow=_place(version), version_id=version.pk, queue=queue
+            node.raw,
+            node_type,
+            workflow=_place(version),
+            tenant=version.workflow.tenant,
+            version_id=version.pk,
+            queue=queue,
         ),
     )
 
 
 def _place(version: WorkflowVersion) -> str:
     """Return what tells the nodes of a version from those of the same ids elsewhere."""
-    return f"{version.workflow.key}[{version.part}]" if version.part else version.workflow.key
+    place = owned(version.workflow.tenant, version.workflow.key)
+    return f"{place}[{version.part}]" if version.part else place
 
 
 def _own_config(node: NodeDefinition, node_type: Node | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ..core.outcome import AskApproval, StartChildren, Wait, WaitFor
 from .approvals import ask
 from .children import insert_children
 from .claim import Claim
-from .delivery import deliver
+from .delivery import Awaited, deliver
 from .ending import Todo
 from .rows import NewExecution
 
@@ -28,6 +28,7 @@ class Waiting:
 
     claim: Claim
     wait: Wait
+    tenant: str = ""
     children: list[NewExecution] = field(default_factory=list)
 
 
@@ -62,8 +63,9 @@ def _start_children(item: Waiting, todo: Todo, *, now: datetime) -> None:
 
 def _await_signal(item: Waiting, todo: Todo, *, now: datetime) -> None:
     name, key = signal_of_wait(item.claim, item.wait)
-    todo.queues |= deliver(name, key, now=now)
-    todo.signals.add((name, key))
+    awaited = Awaited(name, key, item.tenant)
+    todo.queues |= deliver(awaited, now=now)
+    todo.signals.add(awaited)
 
 
 def _ask(item: Waiting, todo: Todo, *, now: datetime) -> None:

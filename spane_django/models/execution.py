@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..core.ids import uuid7
 from ..core.json import Json
+from ..core.lanes import owned
 from ..core.statuses import ExecutionStatus
 from . import story
 from .workflow import Workflow, WorkflowVersion
@@ -140,7 +141,7 @@ class Execution(models.Model):
         _("subject id"), max_length=100, blank=True, default="", db_default=""
     )
     slot = models.CharField(
-        _("slot"), max_length=250, blank=True, default="", db_default="",
+        _("slot"), max_length=320, blank=True, default="", db_default="",
         help_text=_("Executions of one slot run so many at once."),
     )  # fmt: skip
     slot_limit = models.PositiveIntegerField(null=True, blank=True)
@@ -155,7 +156,6 @@ class Execution(models.Model):
         blank=True,
         default=None,
     )
-    tenant = models.CharField(_("tenant"), max_length=64, blank=True, default="", db_default="")
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("started by"),
@@ -193,7 +193,7 @@ class Execution(models.Model):
                 name="spane_execution_counts",
             ),
             models.UniqueConstraint(
-                fields=["workflow", "idempotency_key"],
+                fields=["workflow", "tenant", "idempotency_key"],
                 condition=Q(idempotency_key__isnull=False),
                 name="spane_idempotency_key",
             ),
@@ -272,6 +272,11 @@ class Execution(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def lane_key(self) -> str:
+        """By what its nodes share workers fairly, and by what ``perKey`` tells it from others."""
+        return owned(self.tenant, self.key)
 
     @property
     def duration_seconds(self) -> float | None:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ..core.ids import uuid7
@@ -36,6 +37,7 @@ class AuditEntry(models.Model):
     before = models.JSONField(_("before"), null=True, blank=True)
     after = models.JSONField(_("after"), null=True, blank=True)
     reason = models.TextField(_("reason"), blank=True, default="")
+    tenant = models.CharField(_("tenant"), max_length=64, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("audit entry")
@@ -44,6 +46,9 @@ class AuditEntry(models.Model):
         indexes = (
             models.Index(fields=["execution_id", "-id"], name="spane_audit_by_execution"),
             models.Index(fields=["-at"], name="spane_audit_by_time"),
+            models.Index(
+                fields=["tenant", "-id"], condition=~Q(tenant=""), name="spane_audit_by_tenant"
+            ),
         )
 
     def __str__(self) -> str:
@@ -65,6 +70,10 @@ class BulkOperation(models.Model):
         _("selection"), default=dict, help_text=_("The filter, or the ids, that name the rows.")
     )
     reason = models.TextField(_("reason"), blank=True, default="")
+    tenant = models.CharField(
+        _("tenant"), max_length=64, blank=True, default="", db_default="",
+        help_text=_("Whose rows it changes; empty: everybody's."),
+    )  # fmt: skip
     total = models.PositiveIntegerField(_("rows"), default=0)
     changed = models.PositiveIntegerField(_("changed"), default=0)
     refused = models.PositiveIntegerField(_("refused"), default=0)

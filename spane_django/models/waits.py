@@ -37,6 +37,7 @@ class Signal(models.Model):
         _("key"), max_length=200, blank=True, default="",
         help_text=_("Which of them: an order number, or an execution's id."),
     )  # fmt: skip
+    tenant = models.CharField(_("tenant"), max_length=64, blank=True, default="", db_default="")
     payload = models.JSONField(_("payload"), null=True, blank=True)
     created_at = models.DateTimeField(_("sent"))
     expires_at = models.DateTimeField(_("kept until"))

@@ -476,7 +476,9 @@ def test_who_held_a_wait_for_nothing_looks_again_for_what_was_sent_meanwhile(
     with elsewhere() as do, holding(statement, held.pk):
         monkeypatch.setattr(delivery, "_look", slow)
 
-        assert do(lambda: delivery.match("paid", "7", now=machine.now)).result() == {"spane"}
+        assert do(
+            lambda: delivery.match(delivery.Awaited("paid", "7"), now=machine.now)
+        ).result() == {"spane"}
 
     machine.drain()
     assert outputs(key)["w"] == "new"

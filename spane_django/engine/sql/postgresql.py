@@ -28,7 +28,7 @@ from .postgresql_lanes import PostgreSQLLanes
 # NO KEY: inserting rows that refer to an execution must not wait for its lock.
 LOCK = """
 SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at, parent_run_id,
-       slot, depth, key
+       slot, depth, key, tenant
 FROM spane_django_execution WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 

@@ -30,7 +30,7 @@ from .sqlite_lanes import SQLiteLanes
 
 LOCK = """
 SELECT id, status, version_id, active_nodes, failed_nodes, priority, finished_at, parent_run_id,
-       slot, depth, key
+       slot, depth, key, tenant
 FROM spane_django_execution WHERE id = ?
 """
 
@@ -228,4 +228,5 @@ def _execution(row: Any) -> ExecutionRow:
         slot=rest[1],
         depth=rest[2],
         key=rest[3],
+        tenant=rest[4],
     )
