@@ -17,6 +17,8 @@ class SpaneDjangoConfig(AppConfig):
 
         from . import checks  # noqa: F401 - registers the system checks
         from .nodes import register_built_ins
+        from .observability.connect import connect
 
         register_built_ins()
         autodiscover_modules("nodes", "workflows")
+        connect()

@@ -156,7 +156,8 @@ def _amount_faults() -> Iterator[CheckMessage]:
     for field in fields(Settings):
         value = getattr(settings, field.name)
         least = 0 if field.name in _MAY_BE_ZERO else 1e-9
-        if isinstance(value, int | float) and value < least:
+        is_amount = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_amount and value < least:
             hint = f"Use a number above 0; the default is {field.default}."
             yield Error(f"SPANE['{field.name}'] is {value}", hint=hint, id="spane.E004")
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
+from ipaddress import ip_network
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -80,6 +81,9 @@ class Settings:
             built-in tenants; superusers may touch all.
         API_RATE: The most requests of one token, or of one session's user, such as
             ``600/minute``; per second, minute, hour or day.  None: any number.
+        METRICS: Count what happens, for ``/metrics``.  Without it there is only what rows tell.
+        METRICS_NETWORKS: Networks (CIDR) from which ``/metrics`` and ``/api/autoscaling`` are
+            open to whoever connects directly, not through a proxy.  Empty: to nobody.
     """
 
     QUEUE: str = "spane"
@@ -114,6 +118,8 @@ class Settings:
     TENANT_MODEL: str | None = None
     TENANT_RESOLVER: str | None = None
     API_RATE: str | None = "6000/minute"
+    METRICS: bool = False
+    METRICS_NETWORKS: tuple[str, ...] = ()
 
     @property
     def lease(self) -> timedelta:
@@ -148,12 +154,8 @@ def faults_of(given: dict[str, Any]) -> list[str]:
         elif not _fits(value, known[key]):
             wanted = type("" if known[key] is None else known[key]).__name__
             faults.append(f"'{key}' takes {wanted}, not {type(value).__name__}")
-        elif key == "KEEP_DAYS":
-            faults += _keep_faults(value)
-        elif key == "API_RATE":
-            faults += _rate_faults(value)
-        elif key == "LIMITS":
-            faults += map(str, faults_in(LIMITS, dict(value), key))
+        elif key in _CHECKS:
+            faults += _CHECKS[key](value)
     return faults
 
 
@@ -175,6 +177,30 @@ def _rate_faults(rate: str) -> list[str]:
     if re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", rate):
         return []
     return [f"'API_RATE' takes a rate such as '600/minute', not {rate!r}"]
+
+
+def _network_faults(networks: Iterable[Any]) -> list[str]:
+    """Return what is wrong with networks."""
+    faults = []
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            faults.append(f"'METRICS_NETWORKS' takes networks such as '10.0.0.0/8': {error}")
+    return faults
+
+
+def _limit_faults(limits: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with limits by node type."""
+    return [str(fault) for fault in faults_in(LIMITS, dict(limits), "LIMITS")]
+
+
+_CHECKS: dict[str, Callable[[Any], list[str]]] = {
+    "KEEP_DAYS": _keep_faults,
+    "API_RATE": _rate_faults,
+    "METRICS_NETWORKS": _network_faults,
+    "LIMITS": _limit_faults,
+}
 
 
 def _fits(value: object, default: object) -> bool:

@@ -35,6 +35,7 @@ from ..engine.settle import Settlement
 from ..engine.sweep import fire_timers, next_due, recover
 from ..engine.versions import prepared
 from ..engine.workers import beat, dismiss, enlist, held_by
+from ..signals import drain_ended
 from .bell import RUNG, Bell
 from .commit import commit
 from .pool import Ended, Pool, Task
@@ -328,6 +329,7 @@ class Drain:
                 ]
             )
             dismiss(self._worker_id, now=now)
+        drain_ended.send_robust(sender=None)
         self._wait_no_more()
         if unfinished or self._is_hungry or self._times.idle_since is None:
             self._wake([self._queue])

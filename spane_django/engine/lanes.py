@@ -9,7 +9,7 @@ What a worker remembers from one claim to the next is a hint: losing it costs a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..core.lanes import deal, pivot
+from ..models import NodeRun
 from .passing import Gates, learn
 from .rows import ClaimedRow, LaneRange, LaneRow
 from .sql import statements
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _REMEMBERED = timedelta(seconds=5)
 _PRIORITIES = range(10, 0, -1)
 _FOREVER = timedelta(days=36_500)
+_MOST_LANES = 1_000
 
 
 @dataclass(slots=True)
@@ -85,6 +87,15 @@ def next_opening(worker_id: UUID, *, now: datetime) -> datetime | None:
     return min(memory.opens.values(), default=None)
 
 
+def queues_in_use() -> Iterator[str]:
+    """Yield the queues in which nodes are ready or wait, one look at the index for each."""
+    names = NodeRun.objects.unclaimed().order_by("queue").values_list("queue", flat=True)
+    name = names.first()
+    while name is not None:
+        yield name
+        name = names.filter(queue__gt=name).first()
+
+
 def has_due(queue: str, *, now: datetime) -> bool:
     """Say whether a worker of a queue could take something now."""
     ranges = Memory().ranges()
@@ -95,6 +106,18 @@ def first_due(queue: str, *, now: datetime) -> datetime | None:
     """Return when the next node run of a queue is due that no gate holds back."""
     lanes = statements().lanes(
         queue=queue, ranges=Memory().ranges(), most=100_000, due_by=now + _FOREVER, now=now
+    )
+    return min((lane.available_at for lane in lanes if lane.available_at), default=None)
+
+
+def oldest_due(queue: str, *, now: datetime) -> datetime | None:
+    """Return since when the node run of a queue has been due that has waited longest.
+
+    What a gate holds back does not count: no worker could take it.  Of very many lanes only
+    the first are looked at.
+    """
+    lanes = statements().lanes(
+        queue=queue, ranges=Memory().ranges(), most=_MOST_LANES, due_by=now, now=now
     )
     return min((lane.available_at for lane in lanes if lane.available_at), default=None)
 

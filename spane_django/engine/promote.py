@@ -17,6 +17,7 @@ from ..core.statuses import ExecutionEvent, ExecutionStatus, after_execution
 from ..models import Execution, NodeRun, Workflow
 from ..models.execution import ExecutionQuerySet
 from .db import atomic, connection, in_transaction
+from .notify import notify_started
 from .release import release_roots
 from .rows import ExecutionRow
 from .sql import statements
@@ -171,6 +172,7 @@ def _begin(ids: Iterable[UUID], *, now: datetime) -> set[str]:
     queues = {queue for key in chosen for queue in _started(rows[key], now=now)}
     statements().update_executions(list(rows.values()))
     Execution.objects.filter(id__in=chosen).update(started_at=now)
+    notify_started((row.id, row.version_id) for row in rows.values())
     return queues
 
 

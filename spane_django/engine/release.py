@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from ..core.lanes import lane
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import NodeRun
+from .notify import notify_started
 from .payloads import record
 from .rows import NewExecution, RunRow
 from .sql import statements
@@ -67,7 +68,10 @@ def insert(version: PreparedVersion, rows: Sequence[NewExecution], *, now: datet
         for row in rows
         if row.status is ExecutionStatus.RUNNING
     ]
-    return release_roots(version, running, now=now) if running else set()
+    if not running:
+        return set()
+    notify_started((key, version.id) for key, *_ in running)
+    return release_roots(version, running, now=now)
 
 
 def release_roots(

@@ -35,6 +35,7 @@ from .handover import leave
 from .history import record_failures, record_lines
 from .inputs import parent_row
 from .lanes import note_openings
+from .notify import notify_attempts
 from .payloads import record
 from .progress import follow
 from .rows import AmendedRow, CompletedRow, ExecutionRow, Key, NewExecution, ParentRow, Proof
@@ -109,10 +110,10 @@ def apply(finished: Sequence[Finished], *, now: datetime) -> Settlement:
 
 def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -> Settlement:
     settlement = Settlement()
-    batch = list(finished)
+    batch, accepted = list(finished), list[Judged]()
     goes_on = replace(want, room=want.room * 3 // 4) if want is not None and want.yields else want
     while batch:
-        _settle_batch(batch, settlement, now=now, want=goes_on)
+        accepted += _settle_batch(batch, settlement, now=now, want=goes_on)
         batch = _released_ahead(batch, settlement)
     room = want.room - len(settlement.claims) if want is not None and want.fill else 0
     if want is not None and room > 0:
@@ -121,12 +122,13 @@ def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -
         settlement.filled = len(claimed)
         if settlement.filled < room:
             settlement.left.discard(want.queue)
+    notify_attempts(accepted, refused=len(settlement.lost))
     return settlement
 
 
 def _settle_batch(
     finished: Sequence[Finished], settlement: Settlement, *, now: datetime, want: Want | None
-) -> None:
+) -> list[Judged]:
     executions = statements().lock({item.claim.execution_id for item in finished})
     # Of two answers to one claim the first one counts.
     first: dict[Proof, Finished] = {}
@@ -156,6 +158,7 @@ def _settle_batch(
     todo = _todo(accepted, steps.ended, executions, now=now)
     settlement.todo.add(todo)
     settlement.left |= todo.queues
+    return accepted
 
 
 def _left(want: Want | None, settlement: Settlement) -> Want | None:

@@ -23,6 +23,7 @@ from django.db.models import Count, Min, Q
 from ..conf import settings
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import Execution, NodeRun, Worker
+from .lanes import oldest_due, queues_in_use
 
 CAP = 100_000
 RECENT = 20_000
@@ -81,8 +82,12 @@ def queue_stats(*, now: datetime) -> Stats:
 
 
 def lags(*, now: datetime) -> dict[str, float]:
-    """Return, for each queue in which something waits, for how many seconds it has."""
-    return {row["queue"]: _age(row["oldest"], now) or 0.0 for row in _ready(now) if row["waiting"]}
+    """Return, for each queue in which a worker could take something, for how long it has waited.
+
+    In seconds.  Some looks at an index for each queue, however much there is in it.
+    """
+    oldest = {queue: oldest_due(queue, now=now) for queue in queues_in_use()}
+    return {queue: (now - since).total_seconds() for queue, since in oldest.items() if since}
 
 
 def _ready(now: datetime) -> Iterable[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ the way of every other end of an attempt: their outcome is `Lost`, and `settle` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -25,7 +25,7 @@ from .ending import end
 from .finished import Finished
 from .followup import follow_up_all, follow_up_on_commit
 from .gates import forget_idle
-from .lanes import first_due, has_due
+from .lanes import first_due, has_due, queues_in_use
 from .promote import promote
 from .settle import settle
 
@@ -96,7 +96,7 @@ def expire(*, now: datetime) -> int:
 
 def due_queues(*, now: datetime) -> set[str]:
     """Return the queues that have node runs to be claimed now."""
-    return {queue for queue in _queues() if has_due(queue, now=now)}
+    return {queue for queue in queues_in_use() if has_due(queue, now=now)}
 
 
 def next_due(queue: str, *, now: datetime) -> datetime | None:
@@ -109,15 +109,6 @@ def next_due(queue: str, *, now: datetime) -> datetime | None:
         starts.aggregate(at=Min("start_at"))["at"],
     ]
     return min((at for at in instants if at is not None), default=None)
-
-
-def _queues() -> Iterator[str]:
-    """Yield the queues in which nodes are ready or wait, one look at the index for each."""
-    names = NodeRun.objects.unclaimed().order_by("queue").values_list("queue", flat=True)
-    name = names.first()
-    while name is not None:
-        yield name
-        name = names.filter(queue__gt=name).first()
 
 
 def _orphans() -> list[tuple[Claim, datetime | None]]:

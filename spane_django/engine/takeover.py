@@ -22,6 +22,7 @@ from ..models import Execution, NodeRun
 from . import payloads
 from .ending import conclude
 from .followup import follow_up_on_commit
+from .notify import notify_started
 from .progress import carry_out
 from .rows import NewExecution
 from .sql import statements
@@ -97,6 +98,7 @@ def _insert(
     )
     statements().insert_executions([row])
     payloads.record([(row.id, row.input)], now=now)
+    notify_started([(row.id, version.id)])
     return row.id
 
 

@@ -346,6 +346,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'worker',
                 'verbose_name_plural': 'workers',
                 'ordering': ('-started_at',),
+                'permissions': (('view_metrics', 'Can see metrics'),),
                 'indexes': [models.Index(condition=models.Q(('stopped_at__isnull', True)), fields=['heartbeat_at'], name='spane_workers_by_heartbeat')],
             },
         ),

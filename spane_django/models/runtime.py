@@ -44,6 +44,7 @@ class Worker(models.Model):
                 name="spane_workers_by_heartbeat",
             ),
         )
+        permissions = (("view_metrics", _("Can see metrics")),)
 
     def __str__(self) -> str:
         return self.name
