@@ -79,6 +79,13 @@ class Settings:
         TENANT_RESOLVER: Dotted path of a function that takes a user and returns the primary
             keys of the tenants that they may touch, or None for all.  None: the ``users`` of the
             built-in tenants; superusers may touch all.
+        TRUSTED_PROXIES: Addresses and networks (CIDR) of proxies whose ``X-Forwarded-For`` is
+            believed when a webhook looks at who sends; ``unix`` stands for a local socket.
+        WEBHOOK_MAX_BYTES: The largest body that a webhook reads.
+        WEBHOOK_KEEP_DAYS: How long what webhooks took in is kept; so long a request that comes
+            again is known, too.
+        WEBHOOK_MAX_WAIT_SECONDS: The longest that a webhook waits for a result; a web server's
+            thread waits with it.
         API_RATE: The most requests of one token, or of one session's user, such as
             ``600/minute``; per second, minute, hour or day.  None: any number.
         METRICS: Count what happens, for ``/metrics``.  Without it there is only what rows tell.
@@ -117,6 +124,10 @@ class Settings:
     DISPATCHER: str = "spane_django.dispatch.rq.wake"
     TENANT_MODEL: str | None = None
     TENANT_RESOLVER: str | None = None
+    TRUSTED_PROXIES: tuple[str, ...] = ()
+    WEBHOOK_MAX_BYTES: int = 1_048_576
+    WEBHOOK_KEEP_DAYS: float = 30.0
+    WEBHOOK_MAX_WAIT_SECONDS: float = 30.0
     API_RATE: str | None = "6000/minute"
     METRICS: bool = False
     METRICS_NETWORKS: tuple[str, ...] = ()

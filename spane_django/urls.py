@@ -20,6 +20,7 @@ from .api import (
     document,
     events,
     executions,
+    inbound,
     listing,
     metrics,
     moves,
@@ -27,6 +28,7 @@ from .api import (
     signals,
     status,
     versions,
+    webhooks,
     workflows,
 )
 
@@ -43,6 +45,8 @@ _EXECUTION = "api/executions/<str:execution_id>"
 _NODE = f"{_EXECUTION}/nodes/<str:node_id>"
 _APPROVAL = "api/approvals/<str:approval_id>"
 _LETTER = "api/dlq/<str:letter_id>"
+_WEBHOOK = "api/triggers/webhooks/<str:webhook_id>"
+_DELIVERY = "api/triggers/deliveries/<str:delivery_id>"
 
 urlpatterns = [
     path("api/workflows", workflows.WorkflowsView.as_view(), name="workflows"),
@@ -93,6 +97,13 @@ urlpatterns = [
     path("api/dlq", dead_letters.DeadLettersView.as_view(), name="dead-letters"),
     path(f"{_LETTER}/retry", dead_letters.RetryLetterView.as_view(), name="retry-letter"),
     path(f"{_LETTER}/discard", dead_letters.DiscardLetterView.as_view(), name="discard-letter"),
+    path("api/triggers/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
+    path(_WEBHOOK, webhooks.WebhookView.as_view(), name="webhook"),
+    path(f"{_WEBHOOK}/rotate", webhooks.RotateWebhookView.as_view(), name="rotate-webhook"),
+    path(f"{_WEBHOOK}/deliveries", webhooks.DeliveriesView.as_view(), name="deliveries"),
+    path(_DELIVERY, webhooks.DeliveryView.as_view(), name="delivery"),
+    path(f"{_DELIVERY}/redeliver", webhooks.RedeliverView.as_view(), name="redeliver"),
+    path("api/webhooks/<path:path>", inbound.inbound, name="inbound"),
     path("api/schema", document.SchemaView.as_view(), name="schema"),
     path("api/docs", document.DocsView.as_view(), name="docs"),
     path("api/autoscaling", metrics.AutoscalingView.as_view(), name="autoscaling"),

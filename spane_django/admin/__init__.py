@@ -14,6 +14,7 @@ from .dead_letters import DeadLetterAdmin
 from .executions import ExecutionAdmin
 from .node_runs import LogLineAdmin, NodeRunAdmin
 from .runtime import ApiTokenAdmin, WorkerAdmin
+from .webhooks import WebhookAdmin, WebhookDeliveryAdmin
 from .workflows import WorkflowAdmin, WorkflowVersionAdmin
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "ExecutionAdmin",
     "LogLineAdmin",
     "NodeRunAdmin",
+    "WebhookAdmin",
+    "WebhookDeliveryAdmin",
     "WorkerAdmin",
     "WorkflowAdmin",
     "WorkflowVersionAdmin",

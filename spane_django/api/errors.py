@@ -37,6 +37,9 @@ from ..engine.start import (
 )
 from ..engine.versions import UnknownVersion, WrongVersionStatus
 from ..models.payloads import PayloadUnavailable
+from ..triggers.webhook_config import InvalidWebhook
+from ..triggers.webhook_intake import RefusedMapping, UnknownDelivery
+from ..triggers.webhooks import UnknownWebhook, UnsignedWebhook
 from .wire import PayloadTooLarge
 
 # The first that fits counts.
@@ -52,6 +55,11 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnknownNodeRun, 404, "unknown_node_run"),
     (UnknownOperation, 404, "unknown_operation"),
     (UnknownApproval, 404, "unknown_approval"),
+    (InvalidWebhook, 400, "invalid_webhook"),
+    (UnknownWebhook, 404, "unknown_webhook"),
+    (UnknownDelivery, 404, "unknown_delivery"),
+    (UnsignedWebhook, 409, "unsigned_webhook"),
+    (RefusedMapping, 409, "refused_mapping"),
     (UnknownTenant, 404, "unknown_tenant"),
     (WhichTenant, 400, "which_tenant"),
     (NoTenant, 403, "no_tenant"),

@@ -1,4 +1,4 @@
-"""The filters of executions, node runs, log lines and dead letters."""
+"""The filters of lists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import django_filters
 from django.db.models import Q, QuerySet
 
 from ..core.statuses import ExecutionStatus, NodeStatus
-from ..models import DeadLetter, Execution, LogLine
+from ..models import DeadLetter, Execution, LogLine, Webhook, WebhookDelivery
 from .filters import IDENTIFIER, NUMBER, WireFilter, choices, instant, text
 
 
@@ -106,3 +106,18 @@ class DeadLetterFilters(django_filters.FilterSet):
     class Meta:
         model = DeadLetter
         fields: tuple[str, ...] = ()
+
+
+class WebhookFilters(django_filters.FilterSet):
+    """Filters of webhooks."""
+
+    workflow = text("workflow_key", "The id of a workflow.", longest=100)
+    signature = choices("signature", Webhook.Signature.values, "One kind or several.")
+
+
+class DeliveryFilters(django_filters.FilterSet):
+    """Filters of deliveries."""
+
+    status = choices("status", WebhookDelivery.Status.values, "One status or both.")
+    receivedSince = instant("received_at", "Received then or later.", lookup="gte")
+    receivedUntil = instant("received_at", "Received earlier.", lookup="lt")

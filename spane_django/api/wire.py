@@ -7,7 +7,6 @@ keep (NUL characters, integers beyond 64 bits, nesting without end).
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rest_framework import status
@@ -19,14 +18,11 @@ from rest_framework.request import Request
 
 from ..conf import settings
 from ..core.errors import InvalidInput
-from ..core.json import Json, encode
+from ..core.json import Json, UnstorableValue, parse
 from ..core.schema import Fault, Schema, faults_in
 
-# Deeper than any sensible document, far from where recursive code ends.
-MAX_DEPTH = 100
 # What a body may hold around the largest definition or payload.
 _ENVELOPE_BYTES = 65_536
-_LARGEST_INTEGER = 2**64
 
 
 class PayloadTooLarge(APIException):
@@ -47,15 +43,9 @@ class StrictParser(BaseParser):
         if len(body) > limit:
             raise PayloadTooLarge(f"the body is larger than {limit:,} bytes")
         try:
-            value = json.loads(body.decode(), parse_int=_integer)
-            encode(value)
-        except RecursionError:
-            raise ParseError("the body nests too deeply") from None
-        except ValueError as error:
-            raise ParseError(f"the body cannot be accepted: {error}") from None
-        if not is_within_depth(value, MAX_DEPTH):
-            raise ParseError(f"the body nests deeper than {MAX_DEPTH} levels")
-        return value
+            return parse(body)
+        except UnstorableValue as error:
+            raise ParseError(str(error)) from None
 
 
 class StrictRenderer(JSONRenderer):
@@ -104,25 +94,3 @@ def header_of(request: Request, name: str, *, longest: int) -> str | None:
 def body_limit() -> int:
     """Return the most bytes that a body may have."""
     return max(settings.MAX_PAYLOAD_BYTES, settings.MAX_DEFINITION_BYTES) + _ENVELOPE_BYTES
-
-
-def is_within_depth(value: Json, limit: int) -> bool:
-    """Say whether containers nest at most ``limit`` deep."""
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(limit):
-        if not level:
-            return True
-        level = [
-            child
-            for container in level
-            for child in (container.values() if isinstance(container, dict) else container)
-            if isinstance(child, dict | list)
-        ]
-    return not level
-
-
-def _integer(text: str) -> int:
-    number = int(text)
-    if abs(number) >= _LARGEST_INTEGER:
-        raise ValueError("an integer has more than 64 bits: send it as a string")
-    return number

@@ -16,6 +16,9 @@ Json = Any
 
 # Whoever reads it back may stand deep in Python's stack of 1,000 frames, which decoding shares.
 MAX_DEPTH = 200
+# What clients may send: deeper than any sensible document, far from where recursive code ends.
+MAX_SENT_DEPTH = 100
+_LARGEST_INTEGER = 2**64
 
 
 class UnstorableValue(ValueError):
@@ -55,9 +58,50 @@ def decode(text: str | bytes) -> Json:
     return json.loads(text)
 
 
+def parse(body: bytes) -> Json:
+    """Return the value of JSON that a client sent, if any database stores it.
+
+    Raises:
+        UnstorableValue: it is not JSON by the letter, nests deeper than `MAX_SENT_DEPTH`, or holds
+            what cannot be kept: NaN, NUL, half a surrogate pair, an integer beyond 64 bits.
+    """
+    try:
+        value = json.loads(body.decode(), parse_int=_integer)
+    except RecursionError:
+        raise UnstorableValue("the body nests too deeply") from None
+    except ValueError as error:
+        raise UnstorableValue(f"the body cannot be accepted: {error}") from None
+    encode(value)
+    if not is_within_depth(value, MAX_SENT_DEPTH):
+        raise UnstorableValue(f"the body nests deeper than {MAX_SENT_DEPTH} levels")
+    return value
+
+
+def is_within_depth(value: Json, limit: int) -> bool:
+    """Say whether containers nest at most ``limit`` deep."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        if not level:
+            return True
+        level = [
+            child
+            for container in level
+            for child in (container.values() if isinstance(container, dict) else container)
+            if isinstance(child, dict | list)
+        ]
+    return not level
+
+
 def printable(text: str) -> str:
     """Return ``text`` with what no text column stores (NUL, lone surrogates) made visible."""
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def _integer(text: str) -> int:
+    number = int(text)
+    if abs(number) >= _LARGEST_INTEGER:
+        raise ValueError("an integer has more than 64 bits: send it as a string")
+    return number
 
 
 def _is_deep(value: Json) -> bool:

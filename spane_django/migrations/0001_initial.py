@@ -53,6 +53,34 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Webhook',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', max_length=64, verbose_name='tenant')),
+                ('name', models.CharField(max_length=100, verbose_name='name')),
+                ('workflow_key', models.CharField(max_length=100, verbose_name='workflow')),
+                ('path', models.CharField(max_length=200, unique=True, verbose_name='path')),
+                ('methods', models.JSONField(default=list, verbose_name='methods')),
+                ('is_enabled', models.BooleanField(default=True, help_text='A disabled webhook answers as if it did not exist.', verbose_name='enabled')),
+                ('signature', models.CharField(choices=[('none', 'unsigned'), ('github', 'GitHub'), ('stripe', 'Stripe'), ('slack', 'Slack'), ('hmac', 'HMAC')], max_length=10, verbose_name='signature')),
+                ('scheme', models.JSONField(blank=True, default=dict, help_text='Of an HMAC that is no preset.', verbose_name='scheme')),
+                ('tolerance_seconds', models.PositiveIntegerField(default=300, help_text='How old, in seconds, a signed time may be.', verbose_name='tolerance')),
+                ('sealed_secret', models.TextField(blank=True, default='')),
+                ('sealed_old_secret', models.TextField(blank=True, default='')),
+                ('old_secret_until', models.DateTimeField(blank=True, null=True, verbose_name='old secret good until')),
+                ('networks', models.JSONField(blank=True, default=list, help_text='Who may send; empty: everybody.', verbose_name='networks')),
+                ('mapping', models.JSONField(blank=True, help_text='Expressions that make the input of the request; empty: all of it.', null=True, verbose_name='input')),
+                ('dedupe_key', models.TextField(blank=True, default='', help_text='An expression over the request: what has the same value is the same.', verbose_name='delivery id')),
+                ('response', models.JSONField(blank=True, default=dict, verbose_name='response')),
+                ('created_at', models.DateTimeField(verbose_name='created')),
+            ],
+            options={
+                'verbose_name': 'webhook',
+                'verbose_name_plural': 'webhooks',
+                'ordering': ('name', 'id'),
+            },
+        ),
+        migrations.CreateModel(
             name='Workflow',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -332,6 +360,29 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='WebhookDelivery',
+            fields=[
+                ('id', models.UUIDField(default=spane_django.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('received_at', models.DateTimeField(verbose_name='received')),
+                ('address', models.CharField(blank=True, default='', max_length=45, verbose_name='from')),
+                ('request', models.JSONField(help_text='Without the headers that look like secrets.', verbose_name='request')),
+                ('status', models.CharField(choices=[('started', 'started'), ('refused', 'refused')], max_length=10, verbose_name='status')),
+                ('reason', models.TextField(blank=True, default='', verbose_name='reason')),
+                ('execution_id', models.UUIDField(blank=True, null=True, verbose_name='execution')),
+                ('dedupe_value', models.CharField(blank=True, max_length=200, null=True, verbose_name='delivery id')),
+                ('digest', models.CharField(blank=True, max_length=64, null=True)),
+                ('repeats', models.PositiveIntegerField(default=0, help_text='How often it was sent again.', verbose_name='repeats')),
+                ('redelivery_of', models.UUIDField(blank=True, null=True, verbose_name='redelivery of')),
+                ('webhook', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='spane_django.webhook', verbose_name='webhook')),
+            ],
+            options={
+                'verbose_name': 'webhook delivery',
+                'verbose_name_plural': 'webhook deliveries',
+                'ordering': ('-id',),
+                'permissions': (('redeliver_webhook', 'Can deliver to webhooks again'),),
+            },
+        ),
+        migrations.CreateModel(
             name='Worker',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -504,6 +555,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='signal',
             index=models.Index(fields=['expires_at'], name='spane_signals_by_expiry'),
+        ),
+        migrations.AddIndex(
+            model_name='webhookdelivery',
+            index=models.Index(fields=['webhook', '-id'], name='spane_delivery_by_webhook'),
+        ),
+        migrations.AddConstraint(
+            model_name='webhookdelivery',
+            constraint=models.UniqueConstraint(fields=('webhook', 'dedupe_value'), name='spane_delivery_id'),
+        ),
+        migrations.AddConstraint(
+            model_name='webhookdelivery',
+            constraint=models.UniqueConstraint(fields=('webhook', 'digest'), name='spane_delivery_digest'),
         ),
         migrations.AddConstraint(
             model_name='workflowversion',

@@ -11,6 +11,7 @@ from .node_run import NodeRun
 from .operations import AuditEntry, BulkOperation
 from .runtime import Lease, Worker
 from .waits import Approval, ApprovalDecision, Signal
+from .webhooks import Webhook, WebhookDelivery
 from .workflow import Workflow, WorkflowVersion
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "Payload",
     "Signal",
     "Tenant",
+    "Webhook",
+    "WebhookDelivery",
     "Worker",
     "Workflow",
     "WorkflowVersion",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from spane_django.api.wire import MAX_DEPTH
+from spane_django.core.json import MAX_SENT_DEPTH as MAX_DEPTH
 from spane_django.models import Execution, Workflow
 
 from .conftest import Api, assert_refused, definition, run_flow

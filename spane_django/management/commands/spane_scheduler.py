@@ -11,6 +11,7 @@ from django.db import OperationalError, connections
 from ...dispatch.housekeeping import Housekeeping
 from ...dispatch.scheduler import ROLE, Scheduler
 from ...models import Lease
+from ...triggers.webhook_housekeeping import DeliveryHousekeeping
 from ..base import SpaneCommand, require_migrations
 from ..stopping import stop_signals
 
@@ -36,7 +37,9 @@ class Command(SpaneCommand):
     def ask(self, **options: Any) -> int | None:
         self.log_to_terminal(options["verbosity"])
         with stop_signals():
-            scheduler = Scheduler(duties=[Housekeeping()], on_change=self._tell)
+            scheduler = Scheduler(
+                duties=[Housekeeping(), DeliveryHousekeeping()], on_change=self._tell
+            )
             if options["once"]:
                 require_migrations()
                 return self._once(scheduler)
