@@ -16,10 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from ..clock import now as current_time
 from ..core.statuses import ExecutionStatus
+from ..engine.explain import explain
 from ..models import DeadLetter, Execution, LogLine, NodeRun, WorkflowVersion
 from ..models.payloads import shown
 from ..models.story import LogEntry, output
 from .base import has_perm
+from .execution_nodes import NodesAdmin
 from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
 from .filters import CreatedFilter, LevelFilter, ids_beginning_with
 from .present import (
@@ -38,9 +40,9 @@ from .present import (
     short_id,
 )
 from .timeline import DONE, timeline_of
-from .verbs import Verb, VerbsAdmin
+from .verbs import Verb
 
-_LINES = 200
+_LINES = 100
 _REPLAYS = 10
 _LETTERS = 20
 _MESSAGE_CHARACTERS = 2_000
@@ -58,7 +60,7 @@ class _Items(Func):
 
 
 @admin.register(Execution)
-class ExecutionAdmin(VerbsAdmin):
+class ExecutionAdmin(NodesAdmin):
     """Executions, with every verb of an operator."""
 
     list_display = (
@@ -114,6 +116,8 @@ class ExecutionAdmin(VerbsAdmin):
         may_see = self.has_payload_permission(request)
         return {
             **super().page(request, obj),
+            **self.nodes(request, obj),
+            "explanation": explain(obj, now=current_time()),
             "timeline": timeline_of(obj, now=current_time()),
             "letters": letters[:_LETTERS],
             "payloads": self._payloads(obj) if may_see else [],

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Model
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
@@ -192,6 +193,14 @@ def _time(at: datetime, text: str) -> SafeString:
         full,
         text,
     )
+
+
+def query(request: HttpRequest, **changes: Any) -> str:
+    """Return the page's query with some of it changed."""
+    changed = request.GET.copy()
+    for name, value in changes.items():
+        changed.setlist(name, value if isinstance(value, list) else [value])
+    return f"?{changed.urlencode()}"
 
 
 def _cut(limit: int) -> SafeString:

@@ -20,8 +20,8 @@ from ..models import Execution, NodeRun
 from ..models.story import Span
 from .present import brief, chip, length
 
-MOST_ROWS = 1_000
-"""Of the table; the list of node runs shows the others."""
+MOST_ROWS = 150
+"""Of the table, those that need a look first; the list of node runs shows the others."""
 
 DONE = (NodeStatus.COMPLETED, NodeStatus.SKIPPED)
 SCALE = 1_000.0
@@ -82,7 +82,8 @@ def timeline_of(execution: Execution, *, now: datetime) -> Timeline:
         spans[span.node_id].append(span)
     scale = _Scale.of(execution, now)
     ids = version.graph.order()
-    shown = [Row(node_id, version.nodes[node_id].type) for node_id in ids[:MOST_ROWS]]
+    chosen = set(sorted(ids, key=lambda node: _is_settled(runs.get(node)))[:MOST_ROWS])
+    shown = [Row(node_id, version.nodes[node_id].type) for node_id in ids if node_id in chosen]
     for row in shown:
         if row.node_id in runs:
             _fill(row, runs[row.node_id], spans[row.node_id], scale)
@@ -95,6 +96,15 @@ def timeline_of(execution: Execution, *, now: datetime) -> Timeline:
         done=sum(statuses[status] for status in DONE),
         length=length(scale.end - scale.begin) if execution.started_at else None,
     )
+
+
+def _is_settled(run: NodeRun | None) -> bool:
+    return run is None or run.status not in _NEEDS_A_LOOK
+
+
+_NEEDS_A_LOOK = frozenset(
+    {NodeStatus.FAILED, NodeStatus.RUNNING, NodeStatus.WAITING, NodeStatus.READY}
+)
 
 
 def waited(run: NodeRun, now: datetime) -> timedelta | None:

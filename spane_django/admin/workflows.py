@@ -29,7 +29,8 @@ from ..engine.start import StartOptions, start
 from ..models import Execution, Workflow, WorkflowVersion
 from .base import ReadOnlyAdmin, Rows, has_perm
 from .filters import first_id
-from .present import chip, code, instant, link, list_of, page_of, pretty
+from .picture import picture_of
+from .present import chip, code, instant, link, list_of, page_of, pretty, query
 from .verbs import Order, Verb, VerbsAdmin
 
 _DAY = timedelta(hours=24)
@@ -145,6 +146,7 @@ class WorkflowAdmin(VerbsAdmin):
             ],
             "versions_url": list_of(WorkflowVersion, self.site, workflow__id__exact=obj.pk),
             "definition": _definition(obj.current_version),
+            **_picture(request, obj.current_version),
         }
 
     def start_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -264,7 +266,7 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
         return WholeVersions
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        return {"definition": _definition(obj)}
+        return {"definition": _definition(obj), **_picture(request, obj)}
 
     @admin.display(description=_("version"))
     def identity(self, version: WorkflowVersion) -> SafeString:
@@ -281,6 +283,27 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
     @admin.display(description=_("published"))
     def published(self, version: WorkflowVersion) -> SafeString | None:
         return instant(version.published_at)
+
+
+def _picture(request: HttpRequest, version: WorkflowVersion | None) -> dict[str, Any]:
+    """Return the picture of a version and the node that is looked at, for a page."""
+    if version is None:
+        return {}
+    selected, opened = request.GET.get("node", ""), request.GET.getlist("open")
+    nodes = {node["id"]: node for node in version.definition["nodes"]}
+    chosen = nodes.get(selected)
+    return {
+        "picture": picture_of(
+            version,
+            url_of=lambda node: f"{query(request, node=node)}#spane-node",
+            group_url_of=lambda node: query(request, open=[*opened, node]),
+            opened=opened,
+            draws_all="draw" in request.GET,
+        ),
+        "draw_url": query(request, draw="all"),
+        "selected": selected,
+        "node_definition": chosen and pretty(chosen),
+    }
 
 
 def _stage(version: WorkflowVersion) -> SafeString:

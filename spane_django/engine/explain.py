@@ -59,6 +59,10 @@ def explain(execution: Execution, *, now: datetime) -> Explanation:
     )
 
 
+def _failed(count: int) -> str:
+    return f": {'a node' if count == 1 else f'{count} nodes'} failed for good"
+
+
 _CLAIMABLE = (NodeStatus.READY, NodeStatus.WAITING)
 _UNFINISHED = [NodeStatus.FAILED, *_CLAIMABLE, NodeStatus.RUNNING, NodeStatus.PENDING]
 
@@ -69,7 +73,7 @@ def _sentence(execution: Execution, status: ExecutionStatus, *, now: datetime) -
         case ExecutionStatus.COMPLETED:
             return "It has completed."
         case ExecutionStatus.FAILED:
-            return f"It has failed{reason or f': {execution.failed_nodes} nodes failed for good'}."
+            return f"It has failed{reason or _failed(execution.failed_nodes)}."
         case ExecutionStatus.CANCELLED:
             return f"It was cancelled{_who(execution, 'cancel')}{reason}."
         case ExecutionStatus.PAUSED:

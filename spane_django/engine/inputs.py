@@ -103,6 +103,27 @@ def inputs_of(claims: Sequence[Claim]) -> dict[Key, Json]:
     }
 
 
+def input_of(run: NodeRun) -> Json:
+    """Return what a node run received, or would receive now, as columns hold it: not loaded.
+
+    Args:
+        run: With its execution.
+    """
+    claim = Claim(
+        id=run.pk,
+        execution_id=run.execution_id,
+        version_id=run.execution.version_id,
+        node_id=run.node_id,
+        token=_NO_TOKEN,
+        attempt=run.attempt,
+    )
+    return inputs_of([claim])[claim.key]
+
+
+# Of a claim that nobody holds: it is read with, never written.
+_NO_TOKEN = UUID(int=0)
+
+
 def parent_row(claim: Claim, output: str, next_nodes: str | None) -> ParentRow:
     """Return what a node run that has just completed hands on."""
     return ParentRow(

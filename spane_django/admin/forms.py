@@ -1,0 +1,45 @@
+"""Fields of the forms on our pages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+_REASON_CHARACTERS = 200
+
+
+class JsonField(forms.CharField):
+    """Text that is JSON; an empty field is None."""
+
+    widget = forms.Textarea
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, **options)
+        self.widget.attrs |= {"rows": 10, "spellcheck": "false", "dir": "ltr"}
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise forms.ValidationError(_("This is not JSON: %s") % error) from None
+
+
+def reason_field() -> forms.CharField:
+    """Return a field that asks why."""
+    return forms.CharField(
+        label=_("Reason, for whoever looks at it later"),
+        required=False,
+        max_length=_REASON_CHARACTERS,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+    )
+
+
+def as_json(value: object) -> str:
+    """Return a value as it is put into a `JsonField`."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
