@@ -56,6 +56,7 @@ class Settings:
         KEEP_DAYS: How long executions are kept after they ended, by status, such as
             ``{"completed": 30, "failed": 90}``; without end if theirs is not named.  A
             workflow's ``keepDays`` wins.
+        AUDIT_KEEP_DAYS: How long audit entries are kept; 0: for ever.
         LIMITS: By node type, what limits its nodes, in the words of a definition: ``max``,
             ``rate``, ``perKey``, ``name`` and ``circuitBreaker``.  It replaces what the type
             says of itself.
@@ -110,6 +111,7 @@ class Settings:
     OFFLOAD_BYTES: int = 262_144
     PAYLOAD_STORAGE: str = "default"
     KEEP_DAYS: Mapping[str, float] = field(default_factory=dict)
+    AUDIT_KEEP_DAYS: float = 0.0
     LIMITS: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     MAX_DEPTH: int = 10
     MAX_CHILDREN: int = 100_000

@@ -15,11 +15,13 @@ from django.urls import URLPattern, path
 
 from .api import (
     approvals,
+    audit,
     bulk,
     dead_letters,
     document,
     events,
     executions,
+    gates,
     inbound,
     listing,
     metrics,
@@ -44,6 +46,8 @@ _VERSION = f"{_WORKFLOW}/versions/<str:number>"
 _EXECUTION = "api/executions/<str:execution_id>"
 _NODE = f"{_EXECUTION}/nodes/<str:node_id>"
 _APPROVAL = "api/approvals/<str:approval_id>"
+# Keys are free text: there may be slashes in them.
+_GATE = "api/gates/<path:gate_key>"
 _LETTER = "api/dlq/<str:letter_id>"
 _WEBHOOK = "api/triggers/webhooks/<str:webhook_id>"
 _DELIVERY = "api/triggers/deliveries/<str:delivery_id>"
@@ -94,6 +98,14 @@ urlpatterns = [
     path(_APPROVAL, approvals.ApprovalView.as_view(), name="approval"),
     path(f"{_APPROVAL}/approve", approvals.ApproveView.as_view(), name="approve"),
     path(f"{_APPROVAL}/reject", approvals.RejectView.as_view(), name="reject"),
+    path(
+        f"{_APPROVAL}/reassign", approvals.ReassignApprovalView.as_view(), name="reassign-approval"
+    ),
+    path("api/audit", audit.AuditView.as_view(), name="audit"),
+    path("api/gates", gates.GatesView.as_view(), name="gates"),
+    path(f"{_GATE}/open", gates.OpenGateView.as_view(), name="open-gate"),
+    path(f"{_GATE}/close", gates.CloseGateView.as_view(), name="close-gate"),
+    path(f"{_GATE}/reset", gates.ResetGateView.as_view(), name="reset-gate"),
     path("api/dlq", dead_letters.DeadLettersView.as_view(), name="dead-letters"),
     path(f"{_LETTER}/retry", dead_letters.RetryLetterView.as_view(), name="retry-letter"),
     path(f"{_LETTER}/discard", dead_letters.DiscardLetterView.as_view(), name="discard-letter"),

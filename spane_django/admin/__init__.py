@@ -10,6 +10,7 @@ The pages carry no script and no style of their own in the HTML, so that a polic
 
 from __future__ import annotations
 
+from .audit import AuditEntryAdmin
 from .dead_letters import DeadLetterAdmin
 from .executions import ExecutionAdmin
 from .node_runs import LogLineAdmin, NodeRunAdmin
@@ -19,6 +20,7 @@ from .workflows import WorkflowAdmin, WorkflowVersionAdmin
 
 __all__ = [
     "ApiTokenAdmin",
+    "AuditEntryAdmin",
     "DeadLetterAdmin",
     "ExecutionAdmin",
     "LogLineAdmin",

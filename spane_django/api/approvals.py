@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from ..clock import now as current_time
 from ..core.errors import InvalidInput
 from ..core.schema import Fault, Schema
-from ..engine.approvals import UnknownApproval, decide, may_decide
+from ..engine.approvals import UnknownApproval, decide, may_decide, reassign_approval
 from ..models import Approval
 from ..models.waits import ApprovalQuerySet
 from .auth import may_see_payloads, user_of
@@ -32,6 +32,22 @@ DECISION: Schema = {
     "properties": {"comment": {"type": "string", "maxLength": 4_000}, "form": {}},
     "additionalProperties": False,
 }
+_NAMES: Schema = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": 150},
+    "maxItems": 100,
+}
+PEOPLE: Schema = {
+    "type": "object",
+    "properties": {
+        "users": _NAMES,
+        "groups": _NAMES,
+        "permission": {"type": "string", "maxLength": 200},
+        "reason": {"type": "string", "maxLength": 1_000},
+    },
+    "additionalProperties": False,
+}
+ASKED = {"groups": ["editors"], "reason": "Ada is on leave"}
 SCOPES = ("mine", "open", "all")
 _SCOPE = OpenApiParameter(
     "scope",
@@ -108,6 +124,26 @@ class RejectView(DecideView):
     """Says no."""
 
     is_approved = False
+
+
+class ReassignApprovalView(EngineView):
+    """Asks others instead of those who were asked; what has been decided stays."""
+
+    permissions = {"POST": "spane_django.reassign_approval"}
+
+    @extend_schema(request=PEOPLE, responses=ApprovalShape, examples=[sent("Editors", ASKED)])
+    def post(self, request: Request, approval_id: str) -> Response:
+        body = body_of(request, PEOPLE)
+        asked = reassign_approval(
+            _approval_key(approval_id),
+            now=current_time(),
+            by=user_of(request),
+            users=body.get("users", ()),
+            groups=body.get("groups", ()),
+            permission=body.get("permission", ""),
+            reason=body.get("reason", ""),
+        )
+        return Response(_shown(_found(asked.pk), request))
 
 
 def _chosen(request: Request) -> ApprovalQuerySet:

@@ -24,6 +24,7 @@ from ..engine.approvals import AlreadyDecided, InvalidDecision, NotAllowed, Unkn
 from ..engine.bulk import UnknownOperation
 from ..engine.clear import ClearedData
 from ..engine.control import UnknownExecution
+from ..engine.gates import UnknownGate
 from ..engine.operate import NothingToReassign, NotWaitingForTime
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
 from ..engine.scope import NoTenant, UnknownTenant, WhichTenant
@@ -60,6 +61,7 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnknownDelivery, 404, "unknown_delivery"),
     (UnsignedWebhook, 409, "unsigned_webhook"),
     (RefusedMapping, 409, "refused_mapping"),
+    (UnknownGate, 404, "unknown_gate"),
     (UnknownTenant, 404, "unknown_tenant"),
     (WhichTenant, 400, "which_tenant"),
     (NoTenant, 403, "no_tenant"),

@@ -37,6 +37,7 @@ from ..observability.stream import Event, Follower, Reading
 from . import sse
 from .auth import may_see_payloads, user_of
 from .base import EngineView, execution_key
+from .filters import require_known
 from .openapi import JSON, extend_schema, header
 from .present import Shown, present_line, present_node, present_status
 from .shapes_events import EventsShape
@@ -67,6 +68,7 @@ class EventsView(EngineView):
         },
     )
     def get(self, request: Request, execution_id: str) -> HttpResponseBase:
+        require_known(request, {"after"})
         key = self.found(execution_id)
         position = _position(request, key)
         present = _presenter(with_payloads=may_see_payloads(request))

@@ -1,7 +1,8 @@
 """Housekeeping: what has been kept long enough goes, a little at a time, beside the timers.
 
 The leader of the schedulers does it: data of workflows that keep none are cleared every few
-seconds, and once an hour the executions and signals that have outlived their keep are deleted.
+seconds, and once an hour the executions, signals and audit entries that have outlived their keep
+are deleted.
 Each call is one short transaction, so that timers fire in time however large the backlog is.
 Nothing is remembered: a leader that ends, or another one that begins, starts from what is there.
 """
@@ -14,7 +15,7 @@ from datetime import datetime
 
 from ..conf import settings
 from ..engine.clear import clear
-from ..engine.prune import outlived, prune, prune_signals
+from ..engine.prune import outlived, prune, prune_audit, prune_signals
 
 PRUNE_SECONDS = 3_600.0
 # Smaller than by hand: it shares the database with the workers.
@@ -54,3 +55,4 @@ class Housekeeping:
 def _steps(now: datetime) -> Iterator[int]:
     yield from prune(outlived(now=now), batch=BATCH)
     yield from prune_signals(now=now)
+    yield from prune_audit(now=now)

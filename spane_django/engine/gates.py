@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 _KEPT = timedelta(days=30)
+_FLIPPED = ["breaker", "failures", "successes", "blocked_until", "updated_at"]
 
 
 class UnknownGate(SpaneError):
@@ -76,21 +77,42 @@ def flip(
         UnknownGate: nothing has changed.
     """
     with atomic():
-        gate = Gate.objects.select_for_update().filter(key=key).first()
-        if gate is None:
-            raise UnknownGate(f"there is no gate '{key}': no node has come to it yet")
+        gate = _locked(key)
         before = _told(gate)
         gate.breaker = status.value
         gate.failures = gate.successes = 0
         gate.blocked_until = FOREVER if status is BreakerStatus.OPEN else None
-        gate.save(update_fields=["breaker", "failures", "successes", "blocked_until", "updated_at"])
+        gate.save(update_fields=_FLIPPED)
         record(
             "flip_gate", now=now, by=by, target=key, reason=reason,
             before=before, after=_told(gate),
         )  # fmt: skip
         if status is not BreakerStatus.OPEN:
-            waiting = NodeRun.objects.claimable(now).filter(gate=key)
-            wake_on_commit(waiting.values_list("queue", flat=True).distinct())
+            _wake(gate, now=now)
+    return gate
+
+
+def reset(key: str, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = "") -> Gate:
+    """Let a gate begin anew: its breaker closed, its failures and its rate's past forgotten.
+
+    Locks:
+        The gate.
+
+    Raises:
+        UnknownGate: nothing has changed.
+    """
+    with atomic():
+        gate = _locked(key)
+        before = _told(gate)
+        gate.breaker = BreakerStatus.CLOSED.value
+        gate.failures = gate.successes = 0
+        gate.blocked_until = gate.full_at = None
+        gate.save(update_fields=[*_FLIPPED, "full_at"])
+        record(
+            "reset_gate", now=now, by=by, target=key, reason=reason,
+            before=before, after=_told(gate),
+        )  # fmt: skip
+        _wake(gate, now=now)
     return gate
 
 
@@ -119,6 +141,18 @@ def _meant(key: str, rules: dict[str, Rule]) -> Rule:
     return rules.get(key) or next(
         rule for base, rule in rules.items() if rule.limit.per_key and key.startswith(f"{base}:")
     )
+
+
+def _locked(key: str) -> Gate:
+    gate = Gate.objects.select_for_update().filter(key=key).first()
+    if gate is None:
+        raise UnknownGate(f"there is no gate '{key[:250]}': no node has come to it yet")
+    return gate
+
+
+def _wake(gate: Gate, *, now: datetime) -> None:
+    waiting = NodeRun.objects.claimable(now).filter(gate=gate.key)
+    wake_on_commit(waiting.values_list("queue", flat=True).distinct())
 
 
 def _told(gate: Gate) -> Facts:

@@ -7,7 +7,8 @@
   next run goes on with what is left.
 * Rows are deleted by their execution's id, without being read: every reference has an index.
 * How long executions are kept is said by the workflow as it is now (``keepDays``), else by the
-  setting ``KEEP_DAYS``; without either, for ever.  Audit entries and replays stay.
+  setting ``KEEP_DAYS``; without either, for ever.  Replays stay, and audit entries, which have a
+  keep of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ..models import (
     Approval,
     ApprovalDecision,
     Attempt,
+    AuditEntry,
     DeadLetter,
     Execution,
     LogLine,
@@ -126,6 +128,20 @@ def _of(executions: ExecutionQuerySet, workflow: str | None, tenant: str) -> Exe
     if tenant:
         executions = executions.filter(tenant=tenant)
     return executions.filter(of_workflow(workflow, tenant)) if workflow else executions
+
+
+def prune_audit(*, now: datetime, batch: int = 5_000) -> Iterator[int]:
+    """Delete audit entries past ``AUDIT_KEEP_DAYS``; yield how many after each transaction.
+
+    Nothing else deletes them.
+    """
+    if not settings.AUDIT_KEEP_DAYS:
+        return
+    before = now - timedelta(days=settings.AUDIT_KEEP_DAYS)
+    old = AuditEntry.objects.filter(at__lt=before).order_by("at")
+    while ids := list(old.values_list("id", flat=True)[:batch]):
+        AuditEntry.objects.filter(id__in=ids)._raw_delete(alias())
+        yield len(ids)
 
 
 def _top() -> ExecutionQuerySet:

@@ -306,7 +306,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'approval',
                 'verbose_name_plural': 'approvals',
                 'ordering': ('-id',),
-                'permissions': (('decide_approval', 'Can approve and reject what they are asked'),),
+                'permissions': (('decide_approval', 'Can approve and reject what they are asked'), ('reassign_approval', 'Can ask others for an approval')),
             },
         ),
         migrations.CreateModel(

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from ..core.errors import SpaneError
 from ..core.ids import uuid7
+
+
+class AppendOnly(SpaneError):
+    """Audit entries are never changed, nor deleted before their time (`AUDIT_KEEP_DAYS`)."""
+
+
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    """Entries, which can be added and read.  Pruning goes past this, see `engine.prune`."""
+
+    def update(self, **_values: object) -> NoReturn:
+        raise AppendOnly
+
+    def delete(self) -> NoReturn:
+        raise AppendOnly
 
 
 class AuditEntry(models.Model):
@@ -39,6 +54,8 @@ class AuditEntry(models.Model):
     reason = models.TextField(_("reason"), blank=True, default="")
     tenant = models.CharField(_("tenant"), max_length=64, blank=True, default="", db_default="")
 
+    objects: ClassVar[AuditQuerySet] = AuditQuerySet.as_manager()  # type: ignore[assignment]
+
     class Meta:
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
@@ -53,6 +70,16 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.username or 'system'}: {self.verb} {self.target}".strip()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Add the entry; one that is there is refused."""
+        if not self._state.adding:
+            raise AppendOnly
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise AppendOnly
 
 
 class BulkOperationQuerySet(models.QuerySet["BulkOperation"]):

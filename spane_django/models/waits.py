@@ -202,7 +202,10 @@ class Approval(models.Model):
                 name="spane_approvals_open",
             ),
         )
-        permissions = (("decide_approval", _("Can approve and reject what they are asked")),)
+        permissions = (
+            ("decide_approval", _("Can approve and reject what they are asked")),
+            ("reassign_approval", _("Can ask others for an approval")),
+        )
 
     def __str__(self) -> str:
         return self.title

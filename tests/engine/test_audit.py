@@ -94,7 +94,7 @@ def test_every_verb_leaves_one_entry_with_who_and_why(machine: Machine, does, ve
     machine.step()
     if verb == "resume":
         control.pause(key, now=machine.now)
-    AuditEntry.objects.all().delete()
+    AuditEntry.objects.all()._raw_delete("default")
 
     ON_EXECUTIONS[verb](key, now=machine.now, by=ada, reason="because")
 
@@ -113,7 +113,7 @@ REFUSED_WHEN_COMPLETED = [
 def test_a_verb_that_is_refused_leaves_no_entry(machine: Machine, verb):
     key = machine.begin({"a": []})
     machine.drain()
-    AuditEntry.objects.all().delete()
+    AuditEntry.objects.all()._raw_delete("default")
 
     with pytest.raises(SpaneError):
         ON_EXECUTIONS[verb](key, now=machine.now, by=None, reason="")
@@ -123,7 +123,7 @@ def test_a_verb_that_is_refused_leaves_no_entry(machine: Machine, verb):
 
 def test_switching_a_workflow_off_and_on_is_audited(machine: Machine):
     machine.publish({"a": []})
-    AuditEntry.objects.all().delete()
+    AuditEntry.objects.all()._raw_delete("default")
 
     enable.disable("w", now=machine.now, reason="broken")
     with pytest.raises(enable.AlreadySo):
@@ -137,7 +137,7 @@ def test_switching_a_workflow_off_and_on_is_audited(machine: Machine):
 def test_what_time_brings_about_is_not_audited(machine: Machine):
     machine.publish({"a": []})
     machine.start(timeout=timedelta(seconds=1))
-    AuditEntry.objects.all().delete()
+    AuditEntry.objects.all()._raw_delete("default")
     machine.wait(5)
 
     assert sweep(now=machine.now).expired == 1

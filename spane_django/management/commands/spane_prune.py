@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from ...clock import now
 from ...core.statuses import ExecutionStatus
+from ...engine.audit import record
 from ...engine.payloads import delete_files, orphans
 from ...engine.prune import FINAL, outlived, prunable, prune, prune_signals, size
 from ...models import Signal
@@ -83,6 +84,8 @@ class Command(SpaneCommand):
             for number in prune(chosen, batch=batch):
                 pruned += number
                 progress.advance(task, number)
+        if pruned:
+            record("prune", now=now(), after={"executions": pruned})
         return pruned
 
     def _files(self, *, is_dry: bool, as_json: bool) -> int:
