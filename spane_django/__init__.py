@@ -64,9 +64,13 @@ if TYPE_CHECKING:
     from .core.retry import Backoff, Retry
     from .core.schema import Fault
     from .core.starting import DuplicateRule, MaxExecutions, OnDuplicate, Overflow
+    from .core.triggers import OnEvent, OnWorkflow
     from .engine.admission import NoRoom
     from .engine.duplicates import DuplicateExecution
     from .nodes import Context, Node, node, register_function
+    from .subjects import SpaneExecutions
+    from .triggers.changes import ModelTrigger, TriggeringQuerySet
+    from .triggers.events import Emission, emit
 
 __version__ = "0.1.0"
 
@@ -80,14 +84,18 @@ __all__ = [
     "Delay",
     "DuplicateExecution",
     "DuplicateRule",
+    "Emission",
     "Fault",
     "InvalidDefinition",
     "InvalidInput",
     "Limit",
     "MaxExecutions",
+    "ModelTrigger",
     "NoRoom",
     "Node",
     "OnDuplicate",
+    "OnEvent",
+    "OnWorkflow",
     "Overflow",
     "Permanent",
     "Rate",
@@ -95,8 +103,10 @@ __all__ = [
     "Retry",
     "RetryAfter",
     "SpaneError",
+    "SpaneExecutions",
     "StartChildren",
     "Step",
+    "TriggeringQuerySet",
     "WaitFor",
     "Workflow",
     "activate_version",
@@ -111,6 +121,7 @@ __all__ = [
     "complete",
     "discard_dead_letter",
     "discard_draft",
+    "emit",
     "flip_gate",
     "migrate",
     "node",
@@ -139,6 +150,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "emit": "triggers.events",
+    "TriggeringQuerySet": "triggers.changes",
+    "SpaneExecutions": "subjects",
+    "OnWorkflow": "core.triggers",
+    "OnEvent": "core.triggers",
+    "ModelTrigger": "triggers.changes",
+    "Emission": "triggers.events",
     "AskApproval": "core.outcome",
     "Backoff": "core.retry",
     "Breaker": "core.limits",

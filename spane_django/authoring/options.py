@@ -8,7 +8,7 @@ definition is, in `spane_django.core.definition`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -17,6 +17,7 @@ from ..core.limits import Breaker, Limit
 from ..core.plan import JoinRule
 from ..core.retry import Retry
 from ..core.starting import DuplicateRule, MaxExecutions, OnDuplicate
+from ..core.triggers import Declared, raw_triggers
 
 
 class NodeOptions(TypedDict, total=False):
@@ -76,6 +77,7 @@ class WorkflowOptions(TypedDict, total=False):
             it takes to read them.
         keep_days: Days that executions are kept after they ended, by status; without end: None.
             What is not named here is as the setting ``KEEP_DAYS`` says.
+        triggers: What starts it by itself: `OnEvent`, `OnWorkflow`, or triggers as their JSON.
     """
 
     description: str | None
@@ -93,6 +95,7 @@ class WorkflowOptions(TypedDict, total=False):
     on_duplicate: OnDuplicate | str | DuplicateRule | None
     save_data: Literal["all", "failed", "none"] | None
     keep_days: Mapping[Literal["completed", "failed", "cancelled"], float | None] | None
+    triggers: Sequence[Declared | Mapping[str, Any]] | None
 
 
 def body(
@@ -233,4 +236,5 @@ _WORKFLOW: _Table = {
     "on_duplicate": ("onDuplicate", _on_duplicate),
     "save_data": ("saveData", _same),
     "keep_days": ("keepDays", dict),
+    "triggers": ("triggers", raw_triggers),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from uuid import UUID
@@ -23,9 +24,11 @@ from ..engine import retry as retrying
 from ..engine import start as starting
 from ..engine.db import connection
 from ..models import DeadLetter, Execution, WorkflowVersion
+from ..subjects import columns_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+    from django.db.models import Model
 
 _FIRST_LOOK = 0.02  # seconds; each further wait is half as long again
 _LONGEST_LOOK = 1.0  # seconds
@@ -34,7 +37,11 @@ AnyExecution = Execution | UUID | str
 
 
 class StartKeywords(TypedDict, total=False):
-    """How an execution is started; see :class:`spane_django.engine.start.StartOptions`."""
+    """How an execution is started; see :class:`spane_django.engine.start.StartOptions`.
+
+    Attributes:
+        subject: The saved object that it is about; ``ctx.subject`` in its nodes.
+    """
 
     priority: int | None
     start_at: datetime | None
@@ -45,6 +52,7 @@ class StartKeywords(TypedDict, total=False):
     duplicate_key: str | None
     debounce: timedelta | None
     by: AbstractBaseUser | None
+    subject: Model | None
 
 
 class NeverCommitted(SpaneError):
@@ -82,7 +90,7 @@ def start(workflow: str, data: Json = None, **options: Unpack[StartKeywords]) ->
         NoRoom: so many run already, and the workflow refuses to start more.
         DuplicateExecution: one like it has not ended, and it is to be rejected.
     """
-    return starting.start(workflow, data, now=now(), options=starting.StartOptions(**options))
+    return starting.start(workflow, data, now=now(), options=_options(options))
 
 
 def start_many(
@@ -93,9 +101,7 @@ def start_many(
     Raises:
         As :func:`start`.
     """
-    return starting.start_many(
-        workflow, inputs, now=now(), options=starting.StartOptions(**options)
-    )
+    return starting.start_many(workflow, inputs, now=now(), options=_options(options))
 
 
 def pause(
@@ -215,6 +221,15 @@ def id_of(execution: AnyExecution) -> UUID:
             return execution
         case _:
             return UUID(execution)
+
+
+def _options(given: StartKeywords) -> starting.StartOptions:
+    subject = given.pop("subject", None)
+    options = starting.StartOptions(**given)  # type: ignore[misc]  # the subject has been taken out
+    if subject is None:
+        return options
+    subject_type, subject_id = columns_of(subject)
+    return replace(options, subject_type=subject_type, subject_id=subject_id)
 
 
 def _read(execution_id: UUID) -> Execution:

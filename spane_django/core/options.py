@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .plan import JoinRule
 from .schema import Schema
+from .triggers import TRIGGERS
 
 NODE_OPTIONS = frozenset(
     {
@@ -183,6 +184,7 @@ DEFINITION_SCHEMA: Schema = {
             "additionalProperties": False,
         },
         "finally": BODY,
+        "triggers": TRIGGERS,
         "saveData": {"enum": ["all", "failed", "none"]},
         "keepDays": {
             "type": "object",

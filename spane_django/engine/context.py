@@ -8,6 +8,9 @@ from datetime import datetime
 from threading import Event
 from typing import Any
 
+from django.db.models import Model
+
+from .. import subjects
 from ..conf import settings
 from ..core.expressions import has_templates, render
 from ..core.json import Json, UnstorableValue, encode, printable
@@ -136,6 +139,7 @@ def context_of(
         read_signal=lambda: read(lambda: signal_of(claim)),
         read_approval=lambda: read(lambda: approval_of(claim)),
         read_initial_data=lambda: _initial_data(claim, received),
+        read_subject=lambda: read(lambda: _subject(claim)),
     )
     ctx.config = node.load(_rendered(ctx))
     return ctx
@@ -151,6 +155,12 @@ def _initial_data(claim: Claim, received: Received) -> Json:
         return load_text(received.initial_data)
     inputs = Execution.objects.values_list("input", flat=True)
     return read(lambda: load(inputs.get(pk=claim.execution_id)))
+
+
+def _subject(claim: Claim) -> Model | None:
+    named = Execution.objects.values_list("subject_type", "subject_id")
+    subject_type, subject_id = named.get(pk=claim.execution_id)
+    return subjects.load(subject_type, subject_id) if subject_type else None
 
 
 def _rendered(ctx: Context) -> Mapping[str, Any]:

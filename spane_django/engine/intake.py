@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..conf import settings
@@ -20,6 +20,8 @@ from ..core.json import Json, UnstorableValue, encode
 from ..core.schema import Fault, faults_in
 from ..core.starting import KEY_LENGTH, DuplicateRule, OnDuplicate, key_of, key_of_all
 from ..core.statuses import ExecutionStatus
+from ..models import Execution
+from .origin import Origin
 from .payloads import store
 from .rows import NewExecution
 from .versions import PreparedVersion
@@ -52,6 +54,7 @@ class StartOptions:
         subject_type: The label of the model of the business object that it is about, such as
             ``shop.order``.
         subject_id: That object's primary key.
+        origin: The execution whose node's code starts it; it becomes the parent.
     """
 
     priority: int | None = None
@@ -68,6 +71,7 @@ class StartOptions:
     trigger: str = ""
     subject_type: str = ""
     subject_id: str = ""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,7 @@ class _Template:
             trigger=options.trigger,
             subject_type=options.subject_type,
             subject_id=options.subject_id,
+            **_parentage(options.origin),
         )
 
     def _key(self, data: Json) -> str:
@@ -204,6 +209,17 @@ class _Template:
             return self._options.key
         expression = self._version.definition.key
         return "" if expression is None else key_of(expression, data)
+
+
+def _parentage(origin: Origin | None) -> dict[str, Any]:
+    if origin is None:
+        return {}
+    return {
+        "parent_id": origin.execution_id,
+        "relation": Execution.Relation.TRIGGERED,
+        "depth": origin.depth + 1,
+        "follows_parent": False,
+    }
 
 
 _Keys = tuple[str, str | None]

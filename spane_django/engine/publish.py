@@ -17,6 +17,7 @@ from ..models import Workflow, WorkflowVersion
 from ..nodes.checks import node_faults
 from .audit import Owned, record
 from .db import atomic, on_commit
+from .declared import declare
 from .gates import align
 from .parts import part_faults, recursion_faults, write_parts
 from .rules import rules_in
@@ -88,6 +89,7 @@ def publish(
         workflow.name = definition.name
         workflow.description = raw.get("description", "")
         workflow.save(update_fields=["current_version", "name", "description"])
+        declare(workflow, definition, now=now)
         before = {"current": current.number} if current else None
         after = {"current": version.number}
         target = Owned(str(version), tenant)

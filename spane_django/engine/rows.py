@@ -43,7 +43,7 @@ class ExecutionRow:
 class NewExecution:
     """An execution to be inserted.  ``input`` is JSON text.
 
-    One that has a parent gets the parent's tenant and subject.
+    One that has a parent gets the parent's tenant and subject, unless it has its own.
     """
 
     id: UUID

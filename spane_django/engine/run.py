@@ -30,6 +30,7 @@ from .context import Journal, context_of
 from .db import drop_broken_connections
 from .finished import Finished
 from .inputs import Received
+from .origin import running
 from .payloads import is_large, store, stored
 from .transactional import in_one_transaction
 from .versions import PreparedNode, prepared
@@ -117,7 +118,9 @@ def _attempt(work: Work, clock: Clock) -> Finished:
     drop_broken_connections()
     try:
         node, ctx = _prepare(work, journal, started_at)
-        outcome, output = _kept(*_accept(node.execute(ctx), work), now=started_at)
+        with running(work.claim.execution_id):
+            answer = node.execute(ctx)
+        outcome, output = _kept(*_accept(answer, work), now=started_at)
     except BaseException as error:
         outcome, output = failure_of(error), "null"
     finally:
@@ -151,7 +154,9 @@ async def run_async(work: Work, *, clock: Clock = utc_now) -> Finished:
     journal = Journal(work.claim, clock)
     try:
         node, ctx = _prepare(work, journal, started_at)
-        outcome, output = _accept(await node.execute(ctx), work)
+        with running(work.claim.execution_id):
+            answer = await node.execute(ctx)
+        outcome, output = _accept(answer, work)
         if is_large(output):
             outcome, output = await to_thread(_kept, outcome, output, now=started_at)
         else:

@@ -3,24 +3,33 @@
 * The **error handler** of a workflow (``onError``) when an execution has failed.
 * The **ending**: whatever the status, what runs ``finally``; before it, when the execution has
   failed, a compensation that undoes its completed nodes in the reverse order of their ends.
+* **Listeners**: workflows that name this one, and the way it ends, among their triggers.  They
+  are asked for with one query for all that ends in a transaction.
 
 A sequel is linked to the execution that it follows.  An error handler that fails has no error
-handler of its own, or two that fail would call each other for ever.
+handler of its own, or two that fail would call each other for ever; a chain of listeners ends
+where nesting does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..core.errors import SpaneError
+from ..conf import settings
+from ..core.errors import InvalidInput, SpaneError
+from ..core.expressions import ExpressionError
 from ..core.ids import uuid7
-from ..core.json import Json, encode
+from ..core.json import Json, UnstorableValue, encode
 from ..core.parts import END
+from ..core.schema import faults_in
 from ..core.statuses import ExecutionStatus, NodeStatus
-from ..models import Execution, LogLine, NodeRun
+from ..core.triggers import applies, mapped
+from ..models import Execution, NodeRun, Trigger
+from ..models.payloads import KEY, is_form, load
 from .current import current_version
+from .origin import require_room, tell
 from .outputs import outputs_of
 from .payloads import composed
 from .release import insert
@@ -54,16 +63,20 @@ def start_sequels(rows: Sequence[ExecutionRow], *, now: datetime) -> tuple[set[s
     """
     queues: set[str] = set()
     slots: set[str] = set()
+    listeners = _listeners(rows)
     for row in rows:
         version = prepared(row.version_id)
-        if version.has_sequels:
-            execution = Execution.objects.get(pk=row.id)
-            for sequel in (
-                *_ending(row, execution, version, now=now),
-                *_error_handler(row, execution, version, now=now),
-            ):
-                queues |= insert(prepared(sequel.version_id), [sequel], now=now)
-                slots |= {sequel.slot} - {""}
+        heard = listeners.get((version.workflow_key, row.status.value), ())
+        if not version.has_sequels and (not heard or version.part):
+            continue
+        execution = Execution.objects.get(pk=row.id)
+        for sequel in (
+            *_ending(row, execution, version, now=now),
+            *_error_handler(row, execution, version, now=now),
+            *_triggered(row, execution, heard, now=now),
+        ):
+            queues |= insert(prepared(sequel.version_id), [sequel], now=now)
+            slots |= {sequel.slot} - {""}
     return queues, slots
 
 
@@ -77,10 +90,10 @@ def _error_handler(
     try:
         found = current_version(handler, row.tenant)
     except SpaneError as error:
-        _tell(execution, f"the error handler was not started: {error}", now=now)
+        tell(row.id, f"the error handler was not started: {error}", now=now)
         return
     data = {**_account(row, execution, version), "errors": list(_errors(execution))}
-    yield _sequel(row, found, _Relation.ERROR_HANDLER, data, now=now)
+    yield _sequel(row, found, _Relation.ERROR_HANDLER, composed(data), now=now)
 
 
 def _ending(
@@ -94,14 +107,76 @@ def _ending(
         return
     relation = _Relation.COMPENSATION if steps else _Relation.ENDING
     data = {**_account(row, execution, version), "steps": composed(steps)}
-    yield _sequel(row, part_of(version.id, END), relation, data, now=now)
+    yield _sequel(row, part_of(version.id, END), relation, composed(data), now=now)
+
+
+_Listeners = Mapping[tuple[str, str], Sequence[Trigger]]
+"""Triggers by the workflow that ends and how it does."""
+
+
+def _listeners(rows: Sequence[ExecutionRow]) -> _Listeners:
+    whole = {version.workflow_key for row in rows if not (version := prepared(row.version_id)).part}
+    found: dict[tuple[str, str], list[Trigger]] = {}
+    if whole:
+        chosen = Trigger.objects.live().filter(kind=Trigger.Kind.WORKFLOW, name__in=whole)
+        for trigger in chosen.select_related("workflow").order_by("workflow_id", "id"):
+            found.setdefault((trigger.name, trigger.on), []).append(trigger)
+    return found
+
+
+def _triggered(
+    row: ExecutionRow, execution: Execution, heard: Sequence[Trigger], *, now: datetime
+) -> Iterator[NewExecution]:
+    """Yield what the end of an execution sets off; what is refused is told in its log."""
+    for trigger in heard:
+        if not Trigger.objects.filter(pk=trigger.pk).heard_by(row.tenant).exists():
+            continue
+        try:
+            sequel = _follower(row, execution, trigger, now=now)
+        except (SpaneError, ExpressionError, UnstorableValue) as error:
+            name = trigger.workflow.key
+            tell(row.id, f"'{name}' was not started by this end: {error}", now=now)
+            continue
+        if sequel is not None:
+            yield sequel
+
+
+def _follower(
+    row: ExecutionRow, execution: Execution, trigger: Trigger, *, now: datetime
+) -> NewExecution | None:
+    """Return what a trigger starts; None: it does not apply.
+
+    Raises:
+        ChainTooLong, ExpressionError, InvalidInput, PayloadUnavailable, UnstorableValue.
+    """
+    account = _account(row, execution, prepared(row.version_id))
+    if row.status is ExecutionStatus.FAILED:
+        account["errors"] = list(_errors(execution))
+    data = composed(account)
+    version = prepared(trigger.workflow.current_version_id or 0)
+    schema = version.definition.input_schema
+    if trigger.when or trigger.map is not None or schema:
+        loaded = load(data)
+        if not applies(trigger.when, loaded):
+            return None
+        given = mapped(trigger.map, loaded)
+        if schema and (faults := list(faults_in(schema, given, "input"))):
+            raise InvalidInput(faults)
+        if trigger.map is not None:
+            encode(given, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+            # No file is written under a lock: what an expression has made stays in the row.
+            data = {KEY: {"literal": given}} if is_form(given) else given
+    require_room(row.depth)
+    sequel = _sequel(row, version, _Relation.TRIGGERED, data, now=now)
+    sequel.depth, sequel.trigger = row.depth + 1, f"workflow:{trigger.name}"
+    return sequel
 
 
 def _sequel(
     row: ExecutionRow,
     version: PreparedVersion,
     relation: _Relation,
-    data: dict[str, Json],
+    data: Json,
     *,
     now: datetime,
 ) -> NewExecution:
@@ -114,7 +189,7 @@ def _sequel(
         workflow_id=version.workflow_id,
         version_id=version.id,
         status=ExecutionStatus.PENDING if slot else ExecutionStatus.RUNNING,
-        input=encode(composed(data)),
+        input=encode(data),
         priority=row.priority,
         active_nodes=0 if slot else len(version.graph.roots),
         created_at=now,
@@ -157,9 +232,3 @@ def _undo_steps(execution: Execution, version: PreparedVersion) -> Iterator[Json
     runs = NodeRun.objects.completed().filter(execution=execution, node_id__in=undone)
     for run in runs.order_by("-finished_at", "-id"):
         yield composed({"nodeId": run.node_id, "output": run.output})
-
-
-def _tell(execution: Execution, message: str, *, now: datetime) -> None:
-    LogLine.objects.create(
-        execution=execution, level=LogLine.Level.ERROR, message=message, created_at=now
-    )

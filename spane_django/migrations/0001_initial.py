@@ -158,7 +158,7 @@ class Migration(migrations.Migration):
                 ('active_nodes', models.IntegerField(default=0, help_text='Node runs that are ready, running or waiting.', verbose_name='active nodes')),
                 ('failed_nodes', models.IntegerField(default=0, verbose_name='failed nodes')),
                 ('parent_round', models.PositiveIntegerField(db_default=0, default=0)),
-                ('relation', models.CharField(blank=True, choices=[('child', 'child'), ('error_handler', 'error handler'), ('compensation', 'compensation'), ('ending', 'ending')], db_default='', default='', max_length=13, verbose_name='relation')),
+                ('relation', models.CharField(blank=True, choices=[('child', 'child'), ('error_handler', 'error handler'), ('compensation', 'compensation'), ('ending', 'ending'), ('triggered', 'triggered')], db_default='', default='', max_length=13, verbose_name='relation')),
                 ('item', models.PositiveIntegerField(blank=True, help_text='Its place in the list or the loop.', null=True, verbose_name='item')),
                 ('depth', models.PositiveSmallIntegerField(db_default=0, default=0, verbose_name='depth')),
                 ('follows_parent', models.BooleanField(db_default=True, default=True, help_text='Cancelled, paused and resumed with its parent.', verbose_name='follows its parent')),
@@ -401,6 +401,31 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(condition=models.Q(('stopped_at__isnull', True)), fields=['heartbeat_at'], name='spane_workers_by_heartbeat')],
             },
         ),
+        migrations.CreateModel(
+            name='Trigger',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('event', 'event'), ('workflow', 'end of a workflow')], default='event', max_length=8, verbose_name='kind')),
+                ('name', models.CharField(help_text='An event such as order.paid, or order.* or *', max_length=100, verbose_name='name')),
+                ('on', models.CharField(blank=True, choices=[('completed', 'completed'), ('failed', 'failed'), ('cancelled', 'cancelled')], db_default='', default='', help_text='How the workflow ends.', max_length=9, verbose_name='on')),
+                ('when', models.TextField(blank=True, db_default='', default='', help_text='An expression over the data, such as total > `100`; empty: always.', verbose_name='when')),
+                ('map', models.JSONField(blank=True, help_text='An expression, or an object of them, that gives the input; else the data.', null=True, verbose_name='map')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', help_text="Whose events it hears; empty: everybody's.", max_length=64, verbose_name='tenant')),
+                ('is_enabled', models.BooleanField(db_default=True, default=True, verbose_name='enabled')),
+                ('is_declared', models.BooleanField(db_default=False, default=False, help_text="Said by the workflow's current version, and changed with it.", verbose_name='declared')),
+                ('created_at', models.DateTimeField(verbose_name='created')),
+                ('failures', models.PositiveIntegerField(db_default=0, default=0, verbose_name='failures')),
+                ('last_error', models.TextField(blank=True, db_default='', default='', verbose_name='last error')),
+                ('failed_at', models.DateTimeField(blank=True, null=True, verbose_name='last failure')),
+                ('workflow', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='triggers', to='spane_django.workflow', verbose_name='starts')),
+            ],
+            options={
+                'verbose_name': 'event trigger',
+                'verbose_name_plural': 'event triggers',
+                'ordering': ('kind', 'name', 'id'),
+                'permissions': (('emit_event', 'Can emit events'),),
+            },
+        ),
         migrations.AddField(
             model_name='execution',
             name='workflow',
@@ -567,6 +592,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='webhookdelivery',
             constraint=models.UniqueConstraint(fields=('webhook', 'digest'), name='spane_delivery_digest'),
+        ),
+        migrations.AddIndex(
+            model_name='trigger',
+            index=models.Index(fields=['kind', 'name'], name='spane_trigger_name'),
         ),
         migrations.AddConstraint(
             model_name='workflowversion',

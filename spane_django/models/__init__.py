@@ -10,6 +10,7 @@ from .history import Attempt, DeadLetter, LogLine, Payload
 from .node_run import NodeRun
 from .operations import AuditEntry, BulkOperation
 from .runtime import Lease, Worker
+from .triggers import Trigger
 from .waits import Approval, ApprovalDecision, Signal
 from .webhooks import Webhook, WebhookDelivery
 from .workflow import Workflow, WorkflowVersion
@@ -30,6 +31,7 @@ __all__ = [
     "Payload",
     "Signal",
     "Tenant",
+    "Trigger",
     "Webhook",
     "WebhookDelivery",
     "Worker",

@@ -56,6 +56,8 @@ class Execution(models.Model):
         """It undoes what the parent had done before it failed, then runs what runs finally."""
         ENDING = "ending", _("ending")
         """It runs what runs finally."""
+        TRIGGERED = "triggered", _("triggered")
+        """The parent's end, or what one of its nodes did, set off a trigger."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workflow = models.ForeignKey(

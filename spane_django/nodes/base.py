@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from uuid import UUID
 
 from ..core.json import Json
@@ -19,6 +19,9 @@ from ..core.limits import Breaker, Limit
 from ..core.outcome import Permanent
 from ..core.retry import DEFAULT, Retry
 from ..core.schema import Schema, schema_of
+
+if TYPE_CHECKING:
+    from django.db.models import Model
 
 
 class Log(Protocol):
@@ -120,6 +123,7 @@ class Context:
     read_signal: Callable[[], Arrived | None] = lambda: None
     read_approval: Callable[[], Decided | None] = lambda: None
     read_initial_data: Callable[[], Json] = lambda: None
+    read_subject: Callable[[], Model | None] = lambda: None
 
     @property
     def idempotency_key(self) -> str:
@@ -153,6 +157,14 @@ class Context:
     def initial_data(self) -> Json:
         """The execution's input, whichever node asks."""
         return self.read_initial_data()
+
+    @property
+    def subject(self) -> Model | None:
+        """The business object that the execution is about, read anew each time it is asked for.
+
+        None: it is about none, or the object has been deleted.
+        """
+        return self.read_subject()
 
 
 Declaration = type | Schema | None

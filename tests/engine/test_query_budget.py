@@ -16,8 +16,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CHAIN = 5
 # An arrival is read, too.
 JOIN = 6
-# The execution's row is written when it ends, and nothing is put.
-END = 5
+# The execution's row is written when it ends, nothing is put, and triggers that it sets off are
+# asked for.
+END = 6
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_arriving_at_a_join_costs_one_statement_more(machine: Machine):
     assert cost(machine, [b]) == JOIN
 
 
-def test_the_last_node_of_an_execution_costs_five_statements(machine: Machine):
+def test_the_last_node_of_an_execution_costs_six_statements(machine: Machine):
     machine.begin({"a": []})
 
     assert cost(machine, machine.claim()) == END

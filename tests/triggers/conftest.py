@@ -15,6 +15,9 @@ from spane_django.core.signatures import sign
 from spane_django.engine.publish import publish
 from spane_django.models import Execution, Webhook, WebhookDelivery
 from spane_django.triggers.webhooks import create, scheme_of
+from tests.triggers.stage import does, machine, spane, tables, trigger
+
+__all__ = ["does", "machine", "spane", "tables", "trigger"]
 
 FLOW: dict[str, Any] = {
     "id": "flow",

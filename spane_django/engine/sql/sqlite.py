@@ -115,7 +115,9 @@ INSERTED = (
 )  # fmt: skip
 INHERITED = ("tenant", "subject_type", "subject_id")
 _PARENT_ID = f"?{INSERTED.index('parent_id') + 1}"
-_OF_PARENT = "COALESCE((SELECT {name} FROM spane_django_execution WHERE id = {id}), ?)"
+_OF_PARENT = (
+    "COALESCE(NULLIF(?, ''), (SELECT {name} FROM spane_django_execution WHERE id = {id}), '')"
+)
 INSERT_EXECUTION = f"""
 INSERT INTO spane_django_execution
     ({", ".join((*INSERTED, *INHERITED))}, started_at, failed_nodes, reason)
