@@ -77,7 +77,9 @@ class ApprovalsView(EngineView):
         def present(approval: Approval) -> dict[str, Any]:
             return _shown(approval, request)
 
-        return page(request, _with_all(_chosen(request)), present, ordering=("-id",))
+        return page(
+            request, _with_all(self.scope.within(_chosen(request))), present, ordering=("-id",)
+        )
 
 
 class ApprovalView(EngineView):

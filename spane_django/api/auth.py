@@ -3,6 +3,9 @@
 A program shows a token (``Authorization: Bearer spane_…``), a browser its Django session, for
 which CSRF is enforced.  Closed by default: a method for which the view names no permission is
 refused to everybody, and anonymous requests are refused everywhere but at the health checks.
+
+What a user may do is said by the permissions of the models; a token may do as much of it as its
+scope names (`engine.tokens.SCOPES`), never more.  Whose rows: `engine.scope`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from ..clock import now as current_time
-from ..engine.tokens import find
+from ..engine.tokens import allows, find, scope_for
 from ..models import ApiToken
 
 VIEW_PAYLOAD = "spane_django.view_payload"
@@ -54,8 +57,34 @@ class MayCall(BasePermission):
         wanted = view.permissions.get("GET" if request.method == "HEAD" else request.method)
         if wanted is None:
             raise MethodNotAllowed(str(request.method))
-        self.message = f"this takes the permission '{wanted}'"
-        return bool(user.has_perm(wanted))
+        self.message = why_not(request, wanted)
+        return not self.message
+
+
+def why_not(request: Request, permission: str) -> str:
+    """Return why a request may not do what takes a permission; "": it may.
+
+    The user must have the permission, and the token that was shown, if one was, its scope.
+    """
+    if not request.user.has_perm(permission):
+        return f"this takes the permission '{permission}'"
+    token = token_of(request)
+    if token is not None and not allows(token, permission):
+        return (
+            f"this takes the permission '{permission}', and so a token of the scope "
+            f"'{scope_for(permission)}': this one has '{token.scope}'"
+        )
+    return ""
+
+
+def may(request: Request, permission: str) -> bool:
+    """Say whether a request may do what takes a permission; see :func:`why_not`."""
+    return not why_not(request, permission)
+
+
+def token_of(request: Request) -> ApiToken | None:
+    """Return the token that was shown; None: a session."""
+    return request.auth if isinstance(request.auth, ApiToken) else None
 
 
 def user_of(request: Request) -> AbstractBaseUser:
@@ -65,7 +94,7 @@ def user_of(request: Request) -> AbstractBaseUser:
 
 def may_see_payloads(request: Request) -> bool:
     """Say whether the user may see what goes into workflows and comes out of them."""
-    return bool(request.user.has_perm(VIEW_PAYLOAD))
+    return may(request, VIEW_PAYLOAD)
 
 
 AUTHENTICATION = (TokenAuthentication, SessionAuthentication)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.db.models import Model, UUIDField
 from django_filters import FilterSet
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotFound
@@ -15,9 +16,14 @@ from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from ..core.errors import SpaneError
+from ..engine.approvals import UnknownApproval
+from ..engine.bulk import UnknownOperation
 from ..engine.control import UnknownExecution
+from ..engine.retry import UnknownDeadLetter
 from ..engine.scope import (
     NoTenant,
     Scope,
@@ -27,10 +33,11 @@ from ..engine.scope import (
     has_tenants,
     scope_of,
 )
-from ..models import ApiToken
-from .auth import AUTHENTICATION, MayCall, user_of
+from ..models import Approval, BulkOperation, DeadLetter, Execution
+from .auth import AUTHENTICATION, MayCall, token_of, user_of
 from .errors import respond
 from .openapi import EngineSchema
+from .throttle import PerCaller
 from .wire import OnlyJson, StrictParser, StrictRenderer
 
 # Eighteen digits fit every primary key; more are nobody's.
@@ -40,6 +47,16 @@ TENANT_HEADER = "Spane-Tenant"
 
 _WHICH = f"you have several tenants: name one in the header {TENANT_HEADER}"
 _NO_TENANT = "you belong to no tenant: ask whoever administers them to add you to one"
+
+
+# What parts of URLs name, and the error of a view that finds nothing there.  A route whose rows
+# belong to tenants needs a line here, or looks its row up by `EngineView.scope`.
+OWNED: Mapping[str, tuple[type[Model], type[SpaneError]]] = {
+    "execution_id": (Execution, UnknownExecution),
+    "letter_id": (DeadLetter, UnknownDeadLetter),
+    "approval_id": (Approval, UnknownApproval),
+    "operation_id": (BulkOperation, UnknownOperation),
+}
 
 
 class EngineView(APIView):
@@ -57,7 +74,7 @@ class EngineView(APIView):
 
     authentication_classes: Sequence[type[BaseAuthentication]] = AUTHENTICATION
     permission_classes: Sequence[type[BasePermission]] = (MayCall,)
-    throttle_classes = ()
+    throttle_classes: Sequence[type[BaseThrottle]] = (PerCaller,)
     parser_classes = (StrictParser,)
     renderer_classes: Sequence[type[BaseRenderer]] = (StrictRenderer,)
     content_negotiation_class: type[BaseContentNegotiation] = OnlyJson
@@ -69,6 +86,19 @@ class EngineView(APIView):
         super().initial(request, *args, **kwargs)
         if any("\x00" in str(value) for value in kwargs.values()):
             raise NotFound
+        self._keep_within(kwargs)
+
+    def _keep_within(self, ids: Mapping[str, Any]) -> None:
+        """Answer as if there were no such row when the URL names one of another tenant.
+
+        Every missing row is answered here then, so that the two cannot be told apart.
+        """
+        for name in ids.keys() & OWNED.keys():
+            if self.scope.tenants is not None:
+                model, unknown = OWNED[name]
+                found = self.scope.within(model._default_manager.filter(pk=_key(model, ids[name])))
+                if not found.exists():
+                    raise unknown(f"there is no {model._meta.verbose_name} {ids[name][:100]}")
 
     @cached_property
     def scope(self) -> Scope:
@@ -76,8 +106,7 @@ class EngineView(APIView):
 
         The header ``Spane-Tenant`` narrows it to one tenant.
         """
-        token = self.request.auth
-        scope = scope_of(user_of(self.request), token if isinstance(token, ApiToken) else None)
+        scope = scope_of(user_of(self.request), token_of(self.request))
         named = self.request.headers.get(TENANT_HEADER, "")
         if not named or not has_tenants():
             return scope
@@ -112,6 +141,7 @@ class OpenView(EngineView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    throttle_classes = ()
 
 
 def execution_key(given: str) -> UUID:
@@ -124,6 +154,16 @@ def execution_key(given: str) -> UUID:
         return UUID(given)
     except ValueError:
         raise UnknownExecution(f"there is no execution '{given[:100]}'") from None
+
+
+def _key(model: type[Model], given: str) -> Any:
+    """Return a primary key as it stands in a URL; None: no row has it."""
+    if isinstance(model._meta.pk, UUIDField):
+        try:
+            return UUID(given)
+        except ValueError:
+            return None
+    return row_key(given)
 
 
 def row_key(given: str) -> int | None:

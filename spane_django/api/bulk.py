@@ -20,7 +20,7 @@ from ..core.schema import Schema
 from ..engine.bulk import UnknownOperation, advance, begin, find_operation, plan
 from ..engine.bulk_verbs import VERBS
 from ..models import BulkOperation
-from .auth import user_of
+from .auth import user_of, why_not
 from .base import EngineView
 from .examples import BULK, COUNTED
 from .executions import REASON
@@ -58,10 +58,13 @@ class BulkView(EngineView):
         verb, selection, arguments = body["verb"], body["selection"], body.get("arguments", {})
         _require_permission(request, verb, arguments)
         if body.get("dryRun", True):
-            count = plan(verb, selection, arguments)
+            count = plan(verb, selection, arguments, tenant=self.tenant)
             return Response({"verb": verb, "dryRun": True, "count": count})
         now, reason = current_time(), body.get("reason", "")
-        operation = begin(verb, selection, arguments, now=now, by=user_of(request), reason=reason)
+        operation = begin(
+            verb, selection, arguments, now=now, by=user_of(request), reason=reason,
+            tenant=self.tenant,
+        )  # fmt: skip
         operation = advance(operation.pk, now=now, keeps_driver=True)
         return Response(present_operation(operation), status=status.HTTP_202_ACCEPTED)
 
@@ -93,8 +96,8 @@ def present_operation(operation: BulkOperation) -> dict[str, Any]:
 
 def _require_permission(request: Request, verb: str, arguments: dict[str, Any]) -> None:
     wanted = f"spane_django.{VERBS[verb].permission}"
-    if not request.user.has_perm(wanted):
-        raise PermissionDenied(f"this takes the permission '{wanted}'")
+    if message := why_not(request, wanted):
+        raise PermissionDenied(message)
     if verb == "rerun":
         require_right_to_give(request, arguments)
 

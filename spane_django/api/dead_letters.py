@@ -34,7 +34,8 @@ class DeadLettersView(EngineView):
     @extend_schema(summary="List open dead letters", responses=page_of(DeadLetterShape))
     def get(self, request: Request) -> Response:
         shows = may_see_payloads(request)
-        letters = DeadLetter.objects.open().select_related("execution__workflow")
+        letters = self.scope.within(DeadLetter.objects.open())
+        letters = letters.select_related("execution__workflow")
         chosen = filtered(request, DeadLetterFilters, letters.defer("execution__input"))
 
         def present(letter: DeadLetter) -> dict[str, Any]:

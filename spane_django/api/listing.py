@@ -34,7 +34,7 @@ class ExecutionsView(EngineView):
         examples=[example("One execution", PAGE)],
     )
     def get(self, request: Request) -> Response:
-        chosen = filtered(request, ExecutionFilters, _listed())
+        chosen = filtered(request, ExecutionFilters, self.scope.within(_listed()))
         if "parent" not in request.query_params:
             chosen = chosen.filter(parent=None)
         return page(request, chosen, present_listed, ordering=("-id",))

@@ -17,6 +17,8 @@ from ..engine.control import UnknownExecution
 from ..engine.drafts import find_version
 from ..engine.migrate import Unmovable, migrate, movable, preview
 from ..engine.moves import Move
+from ..engine.naming import of_workflow
+from ..engine.scope import Scope
 from ..models import Execution
 from .auth import user_of
 from .base import EngineView, execution_key
@@ -64,8 +66,8 @@ class MigrateView(EngineView):
     def post(self, request: Request, workflow_id: str) -> Response:
         body = body_of(request, MIGRATE)
         to_number = int(body["toVersion"])
-        find_version(workflow_id, to_number)
-        keys, following = _chosen(workflow_id, body)
+        find_version(workflow_id, to_number, tenant=self.tenant)
+        keys, following = _chosen(workflow_id, body, self.scope, self.tenant)
         rename = body.get("rename")
         shown = {"toVersion": to_number, "applied": bool(body.get("apply")), "next": following}
         if not body.get("apply"):
@@ -76,11 +78,14 @@ class MigrateView(EngineView):
         return Response({**shown, "executions": results})
 
 
-def _chosen(workflow_id: str, body: dict[str, Json]) -> tuple[Sequence[UUID], UUID | None]:
+def _chosen(
+    workflow_id: str, body: dict[str, Json], scope: Scope, tenant: str
+) -> tuple[Sequence[UUID], UUID | None]:
     """Return the executions, and the last of them if there are more."""
     if "executions" in body:
         keys = list(dict.fromkeys(map(execution_key, body["executions"])))
-        own = Execution.objects.filter(workflow__key=workflow_id, pk__in=keys)
+        own = Execution.objects.filter(of_workflow(workflow_id, tenant), pk__in=keys)
+        own = scope.within(own)
         known = set(own.values_list("pk", flat=True))
         for key in keys:
             if key not in known:
@@ -88,8 +93,12 @@ def _chosen(workflow_id: str, body: dict[str, Json]) -> tuple[Sequence[UUID], UU
         return keys, None
     number = body.get("fromVersion")
     executions = movable(
-        workflow_id, int(body["toVersion"]), from_number=None if number is None else int(number)
+        workflow_id,
+        int(body["toVersion"]),
+        from_number=None if number is None else int(number),
+        tenant=tenant,
     )
+    executions = scope.within(executions)
     if "after" in body:
         executions = executions.filter(pk__gt=execution_key(body["after"]))
     keys = list(executions.values_list("pk", flat=True)[: _MOST + 1])

@@ -19,7 +19,7 @@ from ..engine.bulk_verbs import VERBS, read_rerun
 from ..engine.by_hand import complete, skip
 from ..engine.operate import reassign, retry_now
 from ..engine.rerun import Rerun, rerun_from
-from .auth import user_of
+from .auth import user_of, why_not
 from .base import EngineView, execution_key
 from .executions import REASON, find_execution
 from .openapi import extend_schema
@@ -120,8 +120,8 @@ def require_right_to_give(request: Request, arguments: Mapping[str, Any]) -> Non
         PermissionDenied: the permission is missing.
     """
     gives = "input" in arguments or "output" in arguments
-    if gives and not request.user.has_perm(_COMPLETE):
-        raise PermissionDenied(f"giving an input or an output takes the permission '{_COMPLETE}'")
+    if gives and (message := why_not(request, _COMPLETE)):
+        raise PermissionDenied(f"giving an input or an output: {message}")
 
 
 def _rerun(request: Request, execution_id: str, body: dict[str, Any], rerun: Rerun) -> Response:

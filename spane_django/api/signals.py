@@ -43,6 +43,7 @@ class SignalsView(EngineView):
             body["name"],
             body.get("payload"),
             key=body.get("key"),
+            tenant=self.tenant,
             now=current_time(),
             by=user_of(request),
         )

@@ -22,7 +22,7 @@ class StatsView(EngineView):
 
     @extend_schema(responses=StatsShape)
     def get(self, request: Request) -> Response:
-        return Response(present_stats(queue_stats(now=current_time())))
+        return Response(present_stats(queue_stats(now=current_time(), scope=self.scope)))
 
 
 class HealthView(OpenView):

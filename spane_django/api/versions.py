@@ -15,6 +15,7 @@ from ..core.diff import diff
 from ..core.errors import InvalidDefinition, InvalidInput
 from ..core.schema import Fault, Schema
 from ..engine import drafts
+from ..engine.naming import named
 from ..engine.publish import validate
 from ..engine.start import UnknownWorkflow
 from ..engine.versions import UnknownVersion
@@ -53,7 +54,7 @@ class VersionsView(EngineView):
 
     @extend_schema(summary="List versions", responses=page_of(VersionShape))
     def get(self, request: Request, workflow_id: str) -> Response:
-        workflow = Workflow.objects.filter(key=workflow_id).first()
+        workflow = named(workflow_id, self.tenant).first()
         if workflow is None:
             raise UnknownWorkflow(f"Workflow '{workflow_id}' not found")
         versions = WorkflowVersion.objects.whole().filter(workflow=workflow)
@@ -73,7 +74,7 @@ class VersionView(EngineView):
 
     @extend_schema(responses=WholeVersionShape)
     def get(self, request: Request, workflow_id: str, number: str) -> Response:
-        version = drafts.find_version(workflow_id, number_of(number))
+        version = drafts.find_version(workflow_id, number_of(number), tenant=self.tenant)
         shown = present_version(version, version.workflow)
         return Response({**shown, "definition": version.definition})
 
@@ -88,8 +89,8 @@ class DiffView(EngineView):
         responses=DiffShape,
     )
     def get(self, request: Request, workflow_id: str, number: str) -> Response:
-        before = drafts.find_version(workflow_id, number_of(number))
-        after = drafts.find_version(workflow_id, _asked(request, "to"))
+        before = drafts.find_version(workflow_id, number_of(number), tenant=self.tenant)
+        after = drafts.find_version(workflow_id, _asked(request, "to"), tenant=self.tenant)
         found = diff(before.definition, after.definition)
         return Response({"from": before.number, "to": after.number, **found.as_json()})
 
@@ -105,7 +106,9 @@ class VersionVerbView(EngineView):
         reason = body_of(request, REASON).get("reason", "")
         now, by = current_time(), user_of(request)
         key = number_of(number)
-        version = type(self).verb(workflow_id, key, now=now, by=by, reason=reason)
+        version = type(self).verb(
+            workflow_id, key, now=now, by=by, reason=reason, tenant=self.tenant
+        )
         workflow = Workflow.objects.get(pk=version.workflow_id)
         return Response(present_version(version, workflow))
 
@@ -133,8 +136,8 @@ class DraftView(EngineView):
 
     @extend_schema(summary="Read the draft", responses=DraftShape)
     def get(self, request: Request, workflow_id: str) -> Response:
-        draft = drafts.find_draft(workflow_id)
-        faults = validate(draft.definition, against_published=True)[1]
+        draft = drafts.find_draft(workflow_id, tenant=self.tenant)
+        faults = validate(draft.definition, against_published=True, tenant=self.tenant)[1]
         return Response({**_saved(draft, faults), "definition": draft.definition})
 
     @extend_schema(summary="Save the draft", request={}, responses=SavedDraftShape)
@@ -142,12 +145,14 @@ class DraftView(EngineView):
         raw: Any = request.data
         if faults := id_faults(raw, workflow_id):
             raise InvalidDefinition(faults)
-        draft = drafts.save_draft(raw, now=current_time(), by=user_of(request))
+        draft = drafts.save_draft(raw, now=current_time(), by=user_of(request), tenant=self.tenant)
         return Response(_saved(draft.version, draft.faults))
 
     @extend_schema(summary="Throw the draft away", responses={204: None})
     def delete(self, request: Request, workflow_id: str) -> Response:
-        drafts.discard_draft(workflow_id, now=current_time(), by=user_of(request))
+        drafts.discard_draft(
+            workflow_id, now=current_time(), by=user_of(request), tenant=self.tenant
+        )
         return Response(status=204)
 
 
@@ -159,7 +164,9 @@ class PublishDraftView(EngineView):
     @extend_schema(request=NOTHING, responses=RegisteredShape)
     def post(self, request: Request, workflow_id: str) -> Response:
         body_of(request, NOTHING)
-        version = drafts.publish_draft(workflow_id, now=current_time(), by=user_of(request))
+        version = drafts.publish_draft(
+            workflow_id, now=current_time(), by=user_of(request), tenant=self.tenant
+        )
         location = reverse("spane_django:version", args=[workflow_id, version.number])
         shown = {"workflowId": workflow_id, "version": version.number}
         return Response(shown, headers={"Location": location})

@@ -16,6 +16,7 @@ from ..core.options import DEFINITION_SCHEMA
 from ..core.schema import Fault, Schema
 from ..core.starting import KEY_LENGTH, OnDuplicate
 from ..engine.drafts import archive_workflow
+from ..engine.naming import of_workflow
 from ..engine.publish import publish, validate
 from ..engine.start import StartOptions, UnknownWorkflow, start
 from ..models import WorkflowVersion
@@ -63,7 +64,7 @@ class WorkflowsView(EngineView):
     def post(self, request: Request) -> Response:
         now = current_time()
         raw: Any = request.data
-        version = publish(raw, now=now, by=user_of(request))
+        version = publish(raw, now=now, by=user_of(request), tenant=self.tenant)
         key = version.workflow.key
         location = reverse("spane_django:workflow", args=[key])
         return Response(
@@ -87,11 +88,11 @@ class WorkflowView(EngineView):
         examples=[example("A greeting", WORKFLOW)],
     )
     def get(self, request: Request, workflow_id: str) -> Response:
-        return Response(_current(workflow_id).definition)
+        return Response(_current(workflow_id, self.tenant).definition)
 
     @extend_schema(summary="Archive a workflow", responses={204: None})
     def delete(self, request: Request, workflow_id: str) -> Response:
-        archive_workflow(workflow_id, now=current_time(), by=user_of(request))
+        archive_workflow(workflow_id, now=current_time(), by=user_of(request), tenant=self.tenant)
         return Response(status=204)
 
 
@@ -104,7 +105,7 @@ class ValidateView(EngineView):
     def post(self, request: Request, workflow_id: str) -> Response:
         faults = [
             *id_faults(request.data, workflow_id),
-            *validate(request.data, against_published=True)[1],
+            *validate(request.data, against_published=True, tenant=self.tenant)[1],
         ]
         return Response({"valid": not faults, "details": list(present_faults(faults))})
 
@@ -123,7 +124,7 @@ class ExecuteView(EngineView):
     def post(self, request: Request, workflow_id: str) -> Response:
         now = current_time()
         body = body_of(request, EXECUTE)
-        options = _options(request, body, now=now)
+        options = _options(request, body, self.tenant, now=now)
         execution = start(workflow_id, body.get("initialData"), now=now, options=options)
         was_there = execution.created_at < now and options.idempotency_key is None
         return accepted(execution.pk, status=200 if was_there else 202)
@@ -143,7 +144,9 @@ def id_faults(raw: Json, workflow_id: str) -> list[Fault]:
     return [Fault("id", "other_id", message)]
 
 
-def _options(request: Request, body: dict[str, Json], *, now: datetime) -> StartOptions:
+def _options(
+    request: Request, body: dict[str, Json], tenant: str, *, now: datetime
+) -> StartOptions:
     delay, priority, debounce = body.get("delay"), body.get("priority"), body.get("debounce")
     return StartOptions(
         priority=None if priority is None else int(priority),
@@ -155,12 +158,13 @@ def _options(request: Request, body: dict[str, Json], *, now: datetime) -> Start
         duplicate_key=body.get("duplicateKey"),
         debounce=timedelta(milliseconds=debounce) if debounce else None,
         by=user_of(request),
+        tenant=tenant,
     )
 
 
-def _current(workflow_id: str) -> WorkflowVersion:
+def _current(workflow_id: str, tenant: str) -> WorkflowVersion:
     current = WorkflowVersion.objects.filter(workflow__current_version_id=F("pk"))
-    version = current.filter(workflow__key=workflow_id).first()
+    version = current.filter(of_workflow(workflow_id, tenant)).first()
     if version is None:
         raise UnknownWorkflow(f"Workflow '{workflow_id}' not found: register its definition first")
     return version

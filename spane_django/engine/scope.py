@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 
-Row = TypeVar("Row", bound=Model)
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 _PATHS: dict[type[Model], str | None] = {
     WorkflowVersion: "workflow__tenant",
@@ -93,7 +93,7 @@ class Scope:
 
     tenants: frozenset[str] | None
 
-    def within(self, queryset: QuerySet[Row], *, changing: bool = False) -> QuerySet[Row]:
+    def within(self, queryset: Rows, *, changing: bool = False) -> Rows:
         """Return those rows that are within this scope.
 
         Args:
@@ -126,6 +126,8 @@ def scope_of(user: AbstractBaseUser, token: ApiToken | None = None) -> Scope:
     """Return what a user may see and touch, less what the token they showed is not bound to."""
     if not has_tenants():
         return EVERYTHING
+    if not user.is_authenticated:
+        return Scope(frozenset())
     resolve = import_string(settings.TENANT_RESOLVER) if settings.TENANT_RESOLVER else members
     keys: Iterable[object] | None = resolve(user)
     scope = EVERYTHING if keys is None else Scope(frozenset(str(key) for key in keys))

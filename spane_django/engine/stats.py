@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 
 from ..conf import settings
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import Execution, NodeRun, Worker
 from .lanes import oldest_due, queues_in_use
+from .scope import EVERYTHING, Scope
 
 CAP = 100_000
 RECENT = 20_000
@@ -64,21 +65,25 @@ class Stats:
     executions: dict[str, int] = field(default_factory=dict)
 
 
-def queue_stats(*, now: datetime) -> Stats:
-    """Return the numbers of this moment in a constant number of queries."""
+def queue_stats(*, now: datetime, scope: Scope = EVERYTHING) -> Stats:
+    """Return the numbers of this moment in a constant number of queries.
+
+    Args:
+        scope: Whose executions and nodes are counted.  Workers are nobody's.
+    """
     queues: dict[str, QueueStats] = defaultdict(QueueStats, {settings.QUEUE: QueueStats()})
-    for row in _ready(now):
+    for row in _ready(now, scope):
         queue = queues[row["queue"]]
         queue.waiting, queue.delayed = row["waiting"], row["delayed"]
         queue.oldest_ready_seconds = _age(row["oldest"], now)
-    for row in _count_by_queue(NodeRun.objects.running()):
+    for row in _count_by_queue(scope.within(NodeRun.objects.running())):
         queues[row["queue"]].active = row["number"]
-    for row in _recent():
+    for row in _recent(scope):
         queue = queues[row["queue"]]
         queue.completed, queue.failed = row["completed"], row["failed"]
-    for row in _count_by_queue(Worker.objects.alive(now - settings.lease)):
+    for row in _count_by_queue(scope.within(Worker.objects.alive(now - settings.lease))):
         queues[row["queue"]].workers = row["number"]
-    return Stats(queues=dict(sorted(queues.items())), executions=_executions())
+    return Stats(queues=dict(sorted(queues.items())), executions=_executions(scope))
 
 
 def lags(*, now: datetime) -> dict[str, float]:
@@ -90,9 +95,10 @@ def lags(*, now: datetime) -> dict[str, float]:
     return {queue: (now - since).total_seconds() for queue, since in oldest.items() if since}
 
 
-def _ready(now: datetime) -> Iterable[Mapping[str, Any]]:
+def _ready(now: datetime, scope: Scope = EVERYTHING) -> Iterable[Mapping[str, Any]]:
     is_due = Q(available_at__lte=now)
-    runs = NodeRun.objects.claimable(now + _EVER).order_by().values("queue")
+    claimable: QuerySet[NodeRun] = NodeRun.objects.claimable(now + _EVER)
+    runs = scope.within(claimable).order_by().values("queue")
     return runs.annotate(
         waiting=Count("id", filter=is_due),
         delayed=Count("id", filter=~is_due),
@@ -100,8 +106,8 @@ def _ready(now: datetime) -> Iterable[Mapping[str, Any]]:
     )
 
 
-def _recent() -> Iterable[Mapping[str, Any]]:
-    newest = NodeRun.objects.order_by("-id").values("id")[:RECENT]
+def _recent(scope: Scope) -> Iterable[Mapping[str, Any]]:
+    newest = scope.within(NodeRun.objects.order_by("-id")).values("id")[:RECENT]
     runs = NodeRun.objects.filter(id__in=newest).order_by().values("queue")
     return runs.annotate(
         completed=Count("id", filter=Q(status=NodeStatus.COMPLETED)),
@@ -115,10 +121,10 @@ def _count_by_queue(rows: Any) -> Iterable[Mapping[str, Any]]:
     return counted
 
 
-def _executions() -> dict[str, int]:
+def _executions(scope: Scope) -> dict[str, int]:
+    executions = scope.within(Execution.objects.order_by())
     return {
-        status.value: Execution.objects.filter(status=status).order_by()[:CAP].count()
-        for status in ExecutionStatus
+        status.value: executions.filter(status=status)[:CAP].count() for status in ExecutionStatus
     }
 
 

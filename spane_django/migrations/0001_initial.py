@@ -119,6 +119,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'API token',
                 'verbose_name_plural': 'API tokens',
                 'ordering': ('-created_at',),
+                'permissions': (('own_apitoken', 'Can make, rotate and revoke tokens of their own'),),
             },
         ),
         migrations.CreateModel(

@@ -70,6 +70,7 @@ class ApiToken(models.Model):
         verbose_name = _("API token")
         verbose_name_plural = _("API tokens")
         ordering = ("-created_at",)
+        permissions = (("own_apitoken", _("Can make, rotate and revoke tokens of their own")),)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
