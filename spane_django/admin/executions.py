@@ -21,9 +21,9 @@ from ..models import DeadLetter, Execution, LogLine, NodeRun, WorkflowVersion
 from ..models.payloads import shown
 from ..models.story import LogEntry, output
 from .base import has_perm
-from .execution_nodes import NodesAdmin
 from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
 from .filters import CreatedFilter, LevelFilter, ids_beginning_with
+from .live import LiveAdmin
 from .present import (
     brief,
     chip,
@@ -60,7 +60,7 @@ class _Items(Func):
 
 
 @admin.register(Execution)
-class ExecutionAdmin(NodesAdmin):
+class ExecutionAdmin(LiveAdmin):
     """Executions, with every verb of an operator."""
 
     list_display = (
@@ -111,11 +111,13 @@ class ExecutionAdmin(NodesAdmin):
             row.node_counts = (total if is_complete else done.get(row.pk, 0), total)
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        live = self.live(obj)
         letters = obj.dead_letters.open().order_by("pk").defer("input", "traceback")
         lines = obj.logs()
         may_see = self.has_payload_permission(request)
         return {
             **super().page(request, obj),
+            **live,
             **self.nodes(request, obj),
             "explanation": explain(obj, now=current_time()),
             "timeline": timeline_of(obj, now=current_time()),
