@@ -115,7 +115,12 @@ urlpatterns = [
     path(f"{_WEBHOOK}/deliveries", webhooks.DeliveriesView.as_view(), name="deliveries"),
     path(_DELIVERY, webhooks.DeliveryView.as_view(), name="delivery"),
     path(f"{_DELIVERY}/redeliver", webhooks.RedeliverView.as_view(), name="redeliver"),
-    path("api/webhooks/<path:path>", inbound.inbound, name="inbound"),
+    # Who sends may wait for a result, which a transaction of the request would hide.
+    path(
+        "api/webhooks/<path:path>",
+        non_atomic_requests(inbound.InboundView.as_view()),
+        name="inbound",
+    ),
     path("api/schema", document.SchemaView.as_view(), name="schema"),
     path("api/docs", document.DocsView.as_view(), name="docs"),
     path("api/autoscaling", metrics.AutoscalingView.as_view(), name="autoscaling"),

@@ -1,27 +1,33 @@
 """``ANY /api/webhooks/<path>``: the one route that strangers may call.
 
-It is no view of the API: it takes forms and text as well as JSON, knows no sessions and therefore
-no CSRF, and reads the body only as far as it may be.  Errors have the API's shape.  An answer is
-nothing that a browser would run: whatever a template puts into it stays data.
+It takes forms and text as well as JSON, knows no sessions and therefore no CSRF, and reads the
+body only as far as it may be: nothing of REST framework has a part in it but the document.  Errors
+have the API's shape.  An answer is nothing that a browser would run: whatever a template puts into
+it stays data.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
-from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.types import OpenApiTypes
 
 from ..clock import now as current_time
 from ..conf import settings
 from ..core.errors import InvalidInput, SpaneError
 from ..triggers.webhook_answers import Answer, answer_to
+from ..triggers.webhook_config import METHODS
 from ..triggers.webhook_intake import Greeting, Unwelcome, receive
 from ..triggers.webhook_requests import Incoming, UnknownContentType, UnreadableBody, sender
+from .base import OpenView
 from .errors import error_body
+from .openapi import ErrorShape, extend_schema
+from .shapes_webhooks import ReceiptShape
 
 # No body goes with these, whatever a template says.
 _BODILESS = (204, 205, 304)
@@ -39,8 +45,43 @@ _REFUSALS: dict[type[SpaneError], tuple[int, str]] = {
 }
 
 
-@csrf_exempt
-@non_atomic_requests  # the sender may wait for a result that its own transaction would hide
+_ANY: dict[str, Any] = {"description": "Any JSON value."}
+_ANSWERS: dict[Any, Any] = {
+    (200, "application/json"): _ANY,
+    (200, "text/plain"): OpenApiTypes.STR,
+    202: ReceiptShape,
+    **dict.fromkeys((400, 404, 413, 415, 422), ErrorShape),
+}
+
+
+class InboundView(OpenView):
+    """Takes in what is sent to a webhook.
+
+    What may be sent and what is answered is up to the webhook: methods, signature, and whether it
+    waits for the result. An unknown path, another method and a bad signature are all 404.
+    """
+
+    def dispatch(self, request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
+        if request.method not in METHODS:
+            allowed = ", ".join(METHODS)
+            message = f"no webhook takes {request.method}: use {allowed}"
+            body = error_body("method_not_allowed", message)
+            return _response(Answer(405, body, {"Allow": allowed}))
+        handler: Callable[..., HttpResponse] = getattr(self, request.method.lower())
+        return handler(request, kwargs["path"])
+
+    @extend_schema(responses=_ANSWERS)
+    def get(self, request: HttpRequest, path: str) -> HttpResponse:
+        return inbound(request, path)
+
+    @extend_schema(request=_ANY, responses=_ANSWERS)
+    def post(self, request: HttpRequest, path: str) -> HttpResponse:
+        return inbound(request, path)
+
+    put = patch = post
+    delete = get
+
+
 def inbound(request: HttpRequest, path: str) -> HttpResponse:
     """Take in a delivery and answer its sender."""
     try:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ..models import Webhook, WebhookDelivery
 from ..triggers.webhook_config import METHODS
-
-Shape = serializers.Serializer[Any]
-
-
-@extend_schema_field({})
-class AnyJson(serializers.JSONField):
-    """Any JSON value."""
+from .shapes import AnyJson, Shape
 
 
 class SignatureShape(Shape):
@@ -63,6 +54,15 @@ class WebhookShape(Shape):
     curl = serializers.CharField(allow_null=True, help_text="A command that calls it.")
     secret = serializers.CharField(
         required=False, help_text="Only when it was just made here: it is not shown again."
+    )
+
+
+class ReceiptShape(Shape):
+    """What the sender of a delivery is told."""
+
+    deliveryId = serializers.UUIDField()
+    executionId = serializers.UUIDField(
+        allow_null=True, help_text="Null: it is kept, and starts nothing yet."
     )
 
 

@@ -183,7 +183,6 @@ def test_every_refusal_is_the_same_answer(hook: MakeHook, kind: str) -> None:
         sent.client.post("/api/webhooks/some%2500where", body, "application/json", headers=good),
         sent.client.post("/api/webhooks/" + "x" * 300, body, "application/json", headers=good),
         sent.send(body, method="PUT"),
-        sent.send(body, method="OPTIONS"),
         sent.send(body, headers=forged),
         sent.send(body, headers=dict.fromkeys(good, "")),
         sent.send(body, headers=sent.signed(body, "not-the-secret-at-all")),
@@ -222,6 +221,16 @@ def test_methods_are_those_that_were_chosen(hook: MakeHook) -> None:
 
     assert statuses == [202, 202, 404]
     assert inputs() == ["GET", "DELETE"]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "BREW"])
+def test_what_no_webhook_takes_is_no_method_anywhere(hook: MakeHook, method: str) -> None:
+    sent = hook("github")
+
+    answers = [sent.send(b"", method=method), sent.client.generic(method, "/api/webhooks/none")]
+
+    assert [answer.status_code for answer in answers] == [405, 405]
+    assert Execution.objects.count() == 0
 
 
 @pytest.mark.parametrize("kind", SIGNED)
