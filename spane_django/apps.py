@@ -15,10 +15,11 @@ class SpaneDjangoConfig(AppConfig):
     def ready(self) -> None:
         from django.utils.module_loading import autodiscover_modules
 
-        from . import checks  # noqa: F401 - registers the system checks
+        from . import checks, triggers  # noqa: F401 - registers the system checks
         from .nodes import register_built_ins
         from .observability.connect import connect
 
         register_built_ins()
+        triggers.connect()
         autodiscover_modules("nodes", "workflows")
         connect()

@@ -32,7 +32,6 @@ from .starting import (
     max_executions_from,
     starting_faults,
 )
-from .triggers import Declared, declared_in, trigger_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +189,6 @@ class Definition:
         given = self.raw.get("onError")
         return None if given is None else str(given["workflowId"])
 
-    @property
-    def triggers(self) -> list[Declared]:
-        """The events, and the ends of other workflows, that start it."""
-        return declared_in(self.raw)
-
     @cached_property
     def has_undo(self) -> bool:
         """Whether some node names what undoes it."""
@@ -244,7 +238,6 @@ def read(raw: Any, *, limits: Limits) -> tuple[Definition | None, list[Fault]]:
     broken = {fault.path.partition(".")[0] for fault in faults}
     faults += contradictions(raw["nodes"], broken)
     faults += starting_faults(raw)
-    faults += trigger_faults(raw)
     faults += _id_faults(raw["nodes"])
     faults += _edge_faults(raw["nodes"])
     faults += _entry_faults(raw)

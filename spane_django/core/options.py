@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from .plan import JoinRule
 from .schema import Schema
-from .triggers import TRIGGERS
 
 NODE_OPTIONS = frozenset(
     {
@@ -184,7 +183,16 @@ DEFINITION_SCHEMA: Schema = {
             "additionalProperties": False,
         },
         "finally": BODY,
-        "triggers": TRIGGERS,
+        "triggers": {
+            "type": "array",
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "properties": {"type": NAME, "config": {"type": "object"}},
+                "required": ["type"],
+                "additionalProperties": False,
+            },
+        },
         "saveData": {"enum": ["all", "failed", "none"]},
         "keepDays": {
             "type": "object",

@@ -1,7 +1,7 @@
 """What starts a workflow by itself: events that have a name, and the ends of other workflows.
 
-A definition lists them under ``triggers``; in Python they are :class:`OnEvent` and
-:class:`OnWorkflow`.  What is listed of another ``type`` belongs to whoever knows that type.
+A definition lists them under ``triggers``, with other types that others know; in Python they are
+:class:`OnEvent` and :class:`OnWorkflow`.
 
 * An event's name is made of words with dots between: ``order.paid``.  A trigger names one event,
   or with a last word ``*`` all that begin like it: ``order.*``, or ``*`` for every one.
@@ -71,15 +71,6 @@ CONFIGS: dict[str, Schema] = {
         "additionalProperties": False,
     },
 }
-TRIGGERS: Schema = {
-    "type": "array",
-    "maxItems": 100,
-    "items": {
-        "type": "object",
-        "properties": {"type": {"type": "string", "minLength": 1, "maxLength": 100}},
-        "required": ["type"],
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,29 +117,6 @@ class OnWorkflow:
 
 
 Declared = OnEvent | OnWorkflow
-
-
-def declared_in(raw: Mapping[str, Any]) -> list[Declared]:
-    """Return the triggers of a definition that has no faults, those of other types left out."""
-    found: list[Declared] = []
-    for item in raw.get("triggers", ()):
-        config = item.get("config", {})
-        common = {"when": config.get("when"), "map": config.get("map")}
-        if item["type"] == EVENT:
-            found.append(OnEvent(config["event"], **common))
-        elif item["type"] == WORKFLOW:
-            found.append(OnWorkflow(config["workflowId"], config.get("on", "completed"), **common))
-    return found
-
-
-def trigger_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield what is wrong with the triggers of a definition, those of other types left out."""
-    given = raw.get("triggers")
-    for index, item in enumerate(given if isinstance(given, list) else ()):
-        kind = item.get("type") if isinstance(item, dict) else None
-        if isinstance(kind, str) and kind in CONFIGS:
-            path = f"triggers[{index}].config"
-            yield from config_faults(kind, item.get("config", {}), path)
 
 
 def config_faults(kind: str, config: Any, path: str = "") -> Iterator[Fault]:

@@ -1,50 +1,59 @@
-"""Declared triggers: what the current version of a workflow says starts it, as rows.
+"""Triggers that a definition declares: ``"triggers": [{"type": "schedule", "config": {...}}]``.
 
-Whatever makes a version current, or the workflow to have none, calls :func:`declare` in its
-transaction, so that an event finds at any instant what the current versions say.  A trigger that
-the version before said in the same words stays as it is, switched off if somebody did so.
+What starts workflows lives above the engine, in `spane_django.triggers`, which connects a kind
+for each type.  Publishing asks the kinds what is wrong with what is declared; in the transaction
+in which a version becomes current, each makes its rows what that version declares.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any, Protocol
 
-from ..core.definition import Definition
-from ..core.triggers import Declared, OnEvent
-from ..models import Trigger, Workflow
+from ..core.schema import Fault
+from ..models import Workflow
+
+Config = Mapping[str, Any]
 
 
-def declare(workflow: Workflow, definition: Definition | None, *, now: datetime) -> None:
-    """Make the declared triggers of a workflow those of a definition; None: it has none.
+class TriggerKind(Protocol):
+    """One type of triggers."""
 
-    Locks:
-        Nothing: the caller holds the workflow's.
+    def faults(self, config: Config, path: str) -> Iterable[Fault]:
+        """Return what is wrong with the config of a trigger, whose path in the definition is."""
+
+    def align(self, workflow: Workflow, configs: Sequence[Config], *, now: datetime) -> None:
+        """Make the triggers that a workflow declares these, in the caller's transaction.
+
+        Triggers made by hand are left alone.
+        """
+
+
+kinds: dict[str, TriggerKind] = {}
+
+
+def trigger_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with the triggers of a definition, if they are a list of objects."""
+    given = raw.get("triggers")
+    for index, trigger in enumerate(given if isinstance(given, list) else ()):
+        if not isinstance(trigger, dict) or not isinstance(trigger.get("type"), str):
+            continue
+        kind = kinds.get(trigger["type"])
+        if kind is None:
+            message = f"there is no trigger '{trigger['type']}': use one of {', '.join(kinds)}"
+            yield Fault(f"triggers[{index}].type", "unknown_trigger", message)
+        elif isinstance(trigger.get("config", {}), dict):
+            yield from kind.faults(trigger.get("config", {}), f"triggers[{index}].config")
+
+
+def align_triggers(workflow: Workflow, raw: Mapping[str, Any] | None, *, now: datetime) -> None:
+    """Make the triggers of a workflow those of its current definition.
+
+    Args:
+        raw: The definition; None: the workflow is archived and declares none.
     """
-    wanted = [_row(workflow, one, now=now) for one in definition.triggers] if definition else []
-    known = {_words(row): row for row in workflow.triggers.filter(is_declared=True)}
-    new = {_words(row): row for row in wanted}
-    gone = [row.pk for words, row in known.items() if words not in new]
-    if gone:
-        Trigger.objects.filter(pk__in=gone).delete()
-    Trigger.objects.bulk_create(row for words, row in new.items() if words not in known)
-
-
-def _row(workflow: Workflow, said: Declared, *, now: datetime) -> Trigger:
-    is_event = isinstance(said, OnEvent)
-    return Trigger(
-        kind=Trigger.Kind.EVENT if is_event else Trigger.Kind.WORKFLOW,
-        name=said.event if isinstance(said, OnEvent) else said.workflow,
-        on="" if isinstance(said, OnEvent) else said.on,
-        when=said.when or "",
-        map=said.map,
-        workflow=workflow,
-        tenant=workflow.tenant,
-        is_declared=True,
-        created_at=now,
-    )
-
-
-def _words(row: Trigger) -> str:
-    """Return what makes a trigger the same as one of another version."""
-    return json.dumps([row.kind, row.name, row.on, row.when, row.map], sort_keys=True)
+    declared = (raw or {}).get("triggers", ())
+    for name, kind in kinds.items():
+        configs = [trigger.get("config", {}) for trigger in declared if trigger["type"] == name]
+        kind.align(workflow, configs, now=now)

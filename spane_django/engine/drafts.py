@@ -16,7 +16,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..conf import settings
-from ..core.definition import Definition
 from ..core.errors import InvalidDefinition
 from ..core.ids import serial
 from ..core.json import UnstorableValue, encode
@@ -26,7 +25,7 @@ from ..models import Workflow, WorkflowVersion
 from .audit import Owned, record
 from .current import UnknownWorkflow
 from .db import atomic
-from .declared import declare
+from .declared import align_triggers
 from .naming import of_workflow, own
 from .publish import content_hash, publish, validate
 from .versions import UnknownVersion, WrongVersionStatus
@@ -163,7 +162,7 @@ def activate(
         found.name = version.definition["name"]
         found.description = version.definition.get("description", "")
         found.save(update_fields=["current_version", "name", "description"])
-        declare(found, Definition(version.definition), now=now)
+        align_triggers(found, version.definition, now=now)
         record(
             "activate", now=now, by=by, target=Owned(str(version), tenant), reason=reason,
             before={"current": before.number} if before else None, after={"current": number},
@@ -234,7 +233,7 @@ def archive_workflow(
         found.versions.update(status=Status.ARCHIVED)
         found.current_version = None
         found.save(update_fields=["current_version"])
-        declare(found, None, now=now)
+        align_triggers(found, None, now=now)
         record(
             "archive_workflow", now=now, by=by, target=Owned(workflow, tenant), reason=reason,
             before={"current": before.number} if before else None,

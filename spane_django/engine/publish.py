@@ -17,7 +17,7 @@ from ..models import Workflow, WorkflowVersion
 from ..nodes.checks import node_faults
 from .audit import Owned, record
 from .db import atomic, on_commit
-from .declared import declare
+from .declared import align_triggers, trigger_faults
 from .gates import align
 from .parts import part_faults, recursion_faults, write_parts
 from .rules import rules_in
@@ -39,6 +39,8 @@ def validate(
     """
     limits = Limits(nodes=settings.MAX_NODES, size_bytes=settings.MAX_DEFINITION_BYTES)
     definition, faults = read(raw, limits=limits)
+    if definition is not None:
+        faults += trigger_faults(raw)
     if definition is not None and check_nodes:
         faults += node_faults(definition)
     if definition is not None and check_nodes and not faults:
@@ -89,7 +91,7 @@ def publish(
         workflow.name = definition.name
         workflow.description = raw.get("description", "")
         workflow.save(update_fields=["current_version", "name", "description"])
-        declare(workflow, definition, now=now)
+        align_triggers(workflow, raw, now=now)
         before = {"current": current.number} if current else None
         after = {"current": version.number}
         target = Owned(str(version), tenant)
