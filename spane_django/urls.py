@@ -27,6 +27,7 @@ from .api import (
     metrics,
     moves,
     operating,
+    secrets,
     signals,
     status,
     versions,
@@ -51,6 +52,7 @@ _GATE = "api/gates/<path:gate_key>"
 _LETTER = "api/dlq/<str:letter_id>"
 _WEBHOOK = "api/triggers/webhooks/<str:webhook_id>"
 _DELIVERY = "api/triggers/deliveries/<str:delivery_id>"
+_SECRET = "api/secrets/<str:name>"  # noqa: S105  not one
 
 urlpatterns = [
     path("api/workflows", workflows.WorkflowsView.as_view(), name="workflows"),
@@ -124,6 +126,8 @@ urlpatterns = [
     path("api/schema", document.SchemaView.as_view(), name="schema"),
     path("api/docs", document.DocsView.as_view(), name="docs"),
     path("api/autoscaling", metrics.AutoscalingView.as_view(), name="autoscaling"),
+    path("api/secrets", secrets.SecretsView.as_view(), name="secrets"),
+    path(_SECRET, secrets.SecretView.as_view(), name="secret"),
     path("api/stats", status.StatsView.as_view(), name="stats"),
     _health("metrics", metrics.MetricsView.as_view(), "metrics"),
     _health("health", status.HealthView.as_view(), "health"),

@@ -1,4 +1,4 @@
-"""The operators' pages in Django's admin: every row can be seen, no row can be edited.
+"""The operators' pages in Django's admin: every row can be seen, none but secrets be edited.
 
 One module per group of pages.  `base` keeps history read-only and lists cheap, `verbs` lets
 operators act through the engine's verbs, `present` turns values into safe HTML, `filters` narrows
@@ -15,6 +15,7 @@ from .dead_letters import DeadLetterAdmin
 from .executions import ExecutionAdmin
 from .node_runs import LogLineAdmin, NodeRunAdmin
 from .runtime import ApiTokenAdmin, WorkerAdmin
+from .secrets import SecretAdmin
 from .webhooks import WebhookAdmin, WebhookDeliveryAdmin
 from .workflows import WorkflowAdmin, WorkflowVersionAdmin
 
@@ -25,6 +26,7 @@ __all__ = [
     "ExecutionAdmin",
     "LogLineAdmin",
     "NodeRunAdmin",
+    "SecretAdmin",
     "WebhookAdmin",
     "WebhookDeliveryAdmin",
     "WorkerAdmin",

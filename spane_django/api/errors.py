@@ -28,6 +28,7 @@ from ..engine.gates import UnknownGate
 from ..engine.operate import NothingToReassign, NotWaitingForTime
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
 from ..engine.scope import NoTenant, UnknownTenant, WhichTenant
+from ..engine.secrets import SecretExists, UnknownSecret
 from ..engine.signals import EndedExecution
 from ..engine.start import (
     DisabledWorkflow,
@@ -62,6 +63,8 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnsignedWebhook, 409, "unsigned_webhook"),
     (RefusedMapping, 409, "refused_mapping"),
     (UnknownGate, 404, "unknown_gate"),
+    (UnknownSecret, 404, "unknown_secret"),
+    (SecretExists, 409, "secret_exists"),
     (UnknownTenant, 404, "unknown_tenant"),
     (WhichTenant, 400, "which_tenant"),
     (NoTenant, 403, "no_tenant"),

@@ -31,6 +31,7 @@ class CheckedShape(Shape):
 
     valid = serializers.BooleanField()
     details = FaultShape(many=True)
+    warnings = FaultShape(many=True, help_text="What is allowed and should be looked at.")
 
 
 class VersionShape(Shape):

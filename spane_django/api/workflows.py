@@ -15,6 +15,7 @@ from ..core.json import Json
 from ..core.options import DEFINITION_SCHEMA
 from ..core.schema import Fault, Schema
 from ..core.starting import KEY_LENGTH, OnDuplicate
+from ..engine.advice import advice
 from ..engine.drafts import archive_workflow
 from ..engine.naming import of_workflow
 from ..engine.publish import publish, validate
@@ -107,7 +108,14 @@ class ValidateView(EngineView):
             *id_faults(request.data, workflow_id),
             *validate(request.data, against_published=True, tenant=self.tenant)[1],
         ]
-        return Response({"valid": not faults, "details": list(present_faults(faults))})
+        warnings = [] if faults else advice(request.data, tenant=self.tenant)
+        return Response(
+            {
+                "valid": not faults,
+                "details": list(present_faults(faults)),
+                "warnings": list(present_faults(warnings)),
+            }
+        )
 
 
 class ExecuteView(EngineView):

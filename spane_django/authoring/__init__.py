@@ -9,6 +9,7 @@ from .gates import flip_gate
 from .operating import bulk, bulk_count, complete, reassign, rerun_from, retry_now, skip
 from .options import body
 from .registered import DuplicateWorkflow, register, workflows
+from .secrets import delete_secret, set_secret
 from .verbs import (
     cancel,
     discard_dead_letter,
@@ -52,6 +53,7 @@ __all__ = [
     "cancel",
     "compare_versions",
     "complete",
+    "delete_secret",
     "discard_dead_letter",
     "discard_draft",
     "flip_gate",
@@ -71,6 +73,7 @@ __all__ = [
     "retry_dead_letter",
     "retry_now",
     "save_draft",
+    "set_secret",
     "signal",
     "skip",
     "start",

@@ -4,13 +4,15 @@ An *expression* is JMESPath (see :mod:`.language` for its limits), evaluated aga
 input by the node types that take one.
 
 A *template* is an expression between ``{{`` and ``}}`` in any string of a config.  The engine
-fills it in before the node runs.  It reads from four roots:
+fills it in before the node runs.  It reads from five roots:
 
 * ``input``: what the node receives;
 * ``results``: the data of finished nodes by id, always with the id: ``results.send-mail.status``
   (an id that does not look like a name is quoted: ``results."1st".status``);
 * ``initial``: the execution's input;
-* ``execution``: ``id``, ``workflowId`` and ``attempt``.
+* ``execution``: ``id``, ``workflowId`` and ``attempt``;
+* ``secrets``: a secret by its name and nothing done to it (``secrets.name``), so that the engine
+  knows what to hide: the template is just that, though other text may stand around it.
 
 A string that is one template and nothing else becomes the value, with its type.  Around other
 text, strings are put in as they are, null as nothing, everything else as JSON.  ``{{{{`` stands
@@ -30,7 +32,7 @@ from .json import Json, UnstorableValue, encode
 from .outcome import Permanent
 from .schema import Fault
 
-ROOTS = ("input", "results", "initial", "execution")
+ROOTS = ("input", "results", "initial", "execution", "secrets")
 
 _SHOWN = 200  # characters of an expression in an error message
 _NO_END = (
@@ -81,7 +83,7 @@ def render(config: Json, scope: Mapping[str, Json]) -> Json:
     """Return ``config`` with its templates filled in from ``scope``; ``config`` stays as it is.
 
     Args:
-        scope: The four roots.  It and ``results`` may be mappings that read when asked.
+        scope: The roots.  It and ``results`` may be mappings that read when asked.
 
     Raises:
         ExpressionError: a template is faulty or cannot be evaluated.
@@ -106,24 +108,32 @@ def referenced_results(config: Json) -> set[str]:
     return {node_id for part in parts if isinstance(part, _Hole) for node_id in part.reads}
 
 
+def referenced_secrets(config: Json) -> set[str]:
+    """Return the names of the secrets that the templates of ``config`` put in."""
+    parts = (part for _, text in _strings(config, "") for part in _parts(text))
+    return {part.secret for part in parts if isinstance(part, _Hole) and part.secret}
+
+
 @dataclass(frozen=True, slots=True)
 class _Hole:
     """The place of a template in a string.
 
     Attributes:
         reads: The nodes whose results it reads.
+        secret: The secret that it is; empty if it is none.
         fault: What is wrong with it; empty if nothing is.
     """
 
     source: str
     reads: frozenset[str] = frozenset()
+    secret: str = ""
     fault: str = ""
 
 
 class _Place(Enum):
     """What the value of an expression is, as far as parsing can tell."""
 
-    SCOPE = "the four roots"
+    SCOPE = "the roots"
     RESULTS = "the results of all nodes"
     DATA = "data"
 
@@ -213,11 +223,22 @@ def _end_of_hole(text: str, start: int) -> int | None:
 def _hole(source: str) -> _Hole:
     reads: set[str] = set()
     try:
-        if _walk(language.parse(source).tree, _Place.SCOPE, reads) is not _Place.DATA:
+        tree = language.parse(source).tree
+        if secret := _secret(tree):
+            return _Hole(source, secret=secret)
+        if _walk(tree, _Place.SCOPE, reads) is not _Place.DATA:
             raise _names_too_much()
     except language.InvalidExpression as error:
         return _Hole(source, fault=f"template '{_short(source)}': {error}")
     return _Hole(source, frozenset(reads))
+
+
+def _secret(tree: language.Tree) -> str:
+    """Return the name in ``secrets.name``; "" if the expression is anything else."""
+    steps = language.children(tree) if tree["type"] == "subexpression" else []
+    names = [step["value"] for step in steps if step["type"] == "field"]
+    is_secret = len(steps) == len(names) == 2 and names[0] == "secrets"
+    return str(names[1]) if is_secret else ""
 
 
 def _walk(tree: language.Tree, place: _Place, found: set[str]) -> _Place:
@@ -253,6 +274,10 @@ def _step(name: str, place: _Place, found: set[str]) -> _Place:
         return _Place.DATA
     if name not in ROOTS:
         raise language.InvalidExpression(f"unknown name '{name}'; start with {', '.join(ROOTS)}")
+    if name == "secrets":
+        raise language.InvalidExpression(
+            "a secret is put in as it is: write {{ secrets.name }}, and nothing else inside"
+        )
     return _Place.RESULTS if name == "results" else _Place.DATA
 
 

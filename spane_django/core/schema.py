@@ -85,8 +85,10 @@ def _faults(validator: Draft202012Validator, value: Json, path: str) -> Iterator
         return
     for found in sorted(errors, key=lambda found: [str(part) for part in found.absolute_path]):
         where = (path + json_path(found.absolute_path)).removeprefix(".")
-        # The message repeats the value, which may be as large as an input may be.
+        # The message repeats the value, which may be as large as an input may be, or a secret.
         message = found.message
+        if isinstance(found.schema, Mapping) and found.schema.get("writeOnly"):
+            message = f"it does not fit '{found.validator}': {found.validator_value}"
         short = message if len(message) <= 500 else f"{message[:300]} … {message[-150:]}"
         yield Fault(where, "schema", short)
 

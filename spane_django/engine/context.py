@@ -12,7 +12,7 @@ from django.db.models import Model
 
 from .. import subjects
 from ..conf import settings
-from ..core.expressions import has_templates, render
+from ..core.expressions import ROOTS, has_templates, render
 from ..core.json import Json, UnstorableValue, encode, printable
 from ..core.statuses import NodeStatus
 from ..models import Execution, NodeRun
@@ -24,18 +24,24 @@ from .claim import Claim
 from .delivery import signal_of
 from .finished import Line
 from .inputs import Received
+from .opened import Opened
 from .payloads import load_text
 from .reading import read
 from .versions import prepared
 
 
 class Journal:
-    """Collects a node's log lines until its attempt is settled.  Implements `nodes.base.Log`."""
+    """Collects a node's log lines until its attempt is settled.  Implements `nodes.base.Log`.
+
+    Attributes:
+        secrets: What the node has opened, none of which the lines show once they are `kept`.
+    """
 
     def __init__(self, claim: Claim, clock: Callable[[], datetime]) -> None:
         self._claim = claim
         self._clock = clock
         self._dropped = 0
+        self.secrets = Opened(claim.execution_id)
         self.lines: list[Line] = []
 
     def debug(self, message: str, **data: Json) -> None:
@@ -49,6 +55,10 @@ class Journal:
 
     def error(self, message: str, **data: Json) -> None:
         self._add("error", message, data)
+
+    def kept(self) -> list[Line]:
+        """Return the lines as they are to be stored."""
+        return self.secrets.hide_in_lines(self.lines)
 
     def _add(self, level: str, message: str, data: dict[str, Json]) -> None:
         if len(self.lines) >= settings.MAX_LOG_LINES:
@@ -64,7 +74,7 @@ class Journal:
                 attempt=self._claim.attempt,
                 level=level,
                 message=printable(str(message)),
-                data=_storable(data),
+                data=_storable(data, self.secrets.hide),
                 created_at=self._clock(),
             )
         )
@@ -133,6 +143,7 @@ def context_of(
         now=now,
         deadline=deadline,
         log=journal,
+        secrets=journal.secrets,
         round=claim.round,
         is_cancelled=cancelled.is_set,
         read_children=lambda first: read(lambda: children_of(claim, first)),
@@ -141,6 +152,7 @@ def context_of(
         read_initial_data=lambda: _initial_data(claim, received),
         read_subject=lambda: read(lambda: _subject(claim)),
     )
+    journal.secrets.open(version.nodes[claim.node_id].secrets)
     ctx.config = node.load(_rendered(ctx))
     return ctx
 
@@ -173,8 +185,6 @@ def _rendered(ctx: Context) -> Mapping[str, Any]:
 class _Scope(Mapping[str, Json]):
     """The roots that a template may name, looked up when it does."""
 
-    _ROOTS = ("input", "results", "initial", "execution")
-
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
 
@@ -193,18 +203,20 @@ class _Scope(Mapping[str, Json]):
                     "workflowId": ctx.workflow_id,
                     "attempt": ctx.attempt,
                 }
+            case "secrets":
+                return ctx.secrets
         raise KeyError(root)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._ROOTS)
+        return iter(ROOTS)
 
     def __len__(self) -> int:
-        return len(self._ROOTS)
+        return len(ROOTS)
 
 
-def _storable(data: dict[str, Json]) -> Json:
+def _storable(data: dict[str, Json], hide: Callable[[str], str]) -> Json:
     try:
         encode(data, limit_bytes=settings.MAX_PAYLOAD_BYTES)
     except UnstorableValue:
-        return {key: printable(repr(value))[:1_000] for key, value in data.items()}
+        return {key: printable(hide(repr(value)))[:1_000] for key, value in data.items()}
     return data

@@ -1,7 +1,8 @@
 """Running: the one place where a node's code is called.
 
 Whatever that code does, an answer comes back: data, an answer of `core.outcome`, or a failure
-made of the exception.  The traceback that is kept is bounded and holds no local variables.
+made of the exception.  The traceback that is kept is bounded and holds no local variables, and
+nothing that is kept holds a secret that the node has opened (see `opened`).
 Nothing here writes to the engine's tables; a node that asks for other nodes' results or for the
 execution's input reads them on its own thread's connection.
 """
@@ -40,6 +41,7 @@ MESSAGE_CHARACTERS = 4_000
 TYPE_CHARACTERS = 200  # as the columns hold
 
 Clock = Callable[[], datetime]
+Hide = Callable[[str], str]
 
 
 class Interrupted(BaseException):
@@ -95,11 +97,12 @@ def run(work: Work, *, clock: Clock = utc_now, runs_ahead: bool = True) -> Finis
         runs_ahead: Whether to run pure successors as well; they wait for a claim if not.
     """
     if is_transactional(work.node.type):
-        began = clock()
+        journal, began = Journal(work.claim, clock), clock()
         return in_one_transaction(
-            lambda: _attempt(work, clock), lambda error: _failed(work, error, began, clock)
+            lambda: _attempt(work, journal, clock),
+            lambda error: _failed(work, journal, error, began, clock),
         )
-    finished = _attempt(work, clock)
+    finished = _attempt(work, Journal(work.claim, clock), clock)
     if not runs_ahead:
         return finished
     if pure_successors(work.claim.version_id, work.claim.node_id) and _has_time(work, finished):
@@ -107,23 +110,25 @@ def run(work: Work, *, clock: Clock = utc_now, runs_ahead: bool = True) -> Finis
     return finished
 
 
-def _failed(work: Work, error: BaseException, began: datetime, clock: Clock) -> Finished:
-    outcome, now = failure_of(error), clock()
+def _failed(
+    work: Work, journal: Journal, error: BaseException, began: datetime, clock: Clock
+) -> Finished:
+    outcome, now = failure_of(error, journal.secrets.hide), clock()
     return Finished(claim=work.claim, outcome=outcome, started_at=began, finished_at=now)
 
 
-def _attempt(work: Work, clock: Clock) -> Finished:
+def _attempt(work: Work, journal: Journal, clock: Clock) -> Finished:
     started_at = clock()
-    journal = Journal(work.claim, clock)
     drop_broken_connections()
     try:
         node, ctx = _prepare(work, journal, started_at)
         with running(work.claim.execution_id):
             answer = node.execute(ctx)
-        outcome, output = _kept(*_accept(answer, work), now=started_at)
+        outcome, output = _kept(*_accept(answer, work, journal), now=started_at)
     except BaseException as error:
-        outcome, output = failure_of(error), "null"
+        outcome, output = failure_of(error, journal.secrets.hide), "null"
     finally:
+        journal.secrets.close()
         drop_broken_connections()
     return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
 
@@ -139,7 +144,7 @@ def _runner(work: Work, clock: Clock) -> Callable[[Claim, Received], Finished]:
     def run_one(claim: Claim, received: Received) -> Finished:
         node = prepared(claim.version_id).nodes[claim.node_id]
         ahead = Work(claim=claim, received=received, node=node, cancelled=work.cancelled)
-        return _attempt(ahead, clock)
+        return _attempt(ahead, Journal(claim, clock), clock)
 
     return run_one
 
@@ -156,13 +161,15 @@ async def run_async(work: Work, *, clock: Clock = utc_now) -> Finished:
         node, ctx = _prepare(work, journal, started_at)
         with running(work.claim.execution_id):
             answer = await node.execute(ctx)
-        outcome, output = _accept(answer, work)
+        outcome, output = _accept(answer, work, journal)
         if is_large(output):
             outcome, output = await to_thread(_kept, outcome, output, now=started_at)
         else:
             outcome, output = _kept(outcome, output, now=started_at)
     except BaseException as error:
-        outcome, output = failure_of(error), "null"
+        outcome, output = failure_of(error, journal.secrets.hide), "null"
+    finally:
+        journal.secrets.close()
     return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
 
 
@@ -178,8 +185,12 @@ def timed_out(work: Work, *, started_at: datetime, now: datetime) -> Finished:
     return Finished(claim=work.claim, outcome=failure, started_at=started_at, finished_at=now)
 
 
-def failure_of(error: BaseException) -> Failure:
-    """Return an exception as a failure: type, message and a bounded traceback, no locals."""
+def failure_of(error: BaseException, hide: Hide = str) -> Failure:
+    """Return an exception as a failure: type, message and a bounded traceback, no locals.
+
+    Args:
+        hide: Takes out what must not be seen.
+    """
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return _storable(
         Failure(
@@ -189,7 +200,8 @@ def failure_of(error: BaseException) -> Failure:
             is_retryable=getattr(error, "is_retryable", True) is not False,
             retry_after=getattr(error, "retry_after", None),
             exception_types=tuple(cls.__name__ for cls in type(error).__mro__),
-        )
+        ),
+        hide,
     )
 
 
@@ -223,15 +235,13 @@ def _checked_node(version_id: int, node_id: str) -> Node:
     return node
 
 
-def _accept(answer: Any, work: Work) -> tuple[Outcome, str]:
-    """Return a node's answer as an outcome with its data as JSON text."""
+def _accept(answer: Any, work: Work, journal: Journal) -> tuple[Outcome, str]:
+    """Return a node's answer as an outcome with its data as JSON text, without secrets."""
     if isinstance(answer, Failure):
-        return _storable(answer), "null"
+        return _storable(answer, journal.secrets.hide), "null"
     try:
-        if isinstance(answer, Wait):
-            return _checked_wait(answer), "null"
-        result = answer if isinstance(answer, Result) else Result(answer)
-        return _checked_result(result), encode(result.data, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+        outcome, output = _checked(answer)
+        return journal.secrets.hide_in_answer(outcome, output, work.node.definition.outputs)
     except UnstorableValue as error:
         message = f"the output of node '{work.claim.node_id}' cannot be stored: {error}"
         if "measures" in str(error):
@@ -246,14 +256,21 @@ def _kept(outcome: Outcome, output: str, *, now: datetime) -> tuple[Outcome, str
     return outcome, store(output, now=now)
 
 
-def _storable(failure: Failure) -> Failure:
+def _checked(answer: Any) -> tuple[Outcome, str]:
+    if isinstance(answer, Wait):
+        return _checked_wait(answer), "null"
+    result = answer if isinstance(answer, Result) else Result(answer)
+    return _checked_result(result), encode(result.data, limit_bytes=settings.MAX_PAYLOAD_BYTES)
+
+
+def _storable(failure: Failure, hide: Hide) -> Failure:
     """Return a failure, whoever made it, so that it can be recorded."""
     wait = failure.retry_after
     return replace(
         failure,
-        message=printable(str(failure.message))[:MESSAGE_CHARACTERS],
-        type=printable(str(failure.type))[:TYPE_CHARACTERS],
-        traceback=printable(str(failure.traceback))[-TRACEBACK_CHARACTERS:],
+        message=printable(hide(str(failure.message)))[:MESSAGE_CHARACTERS],
+        type=printable(hide(str(failure.type)))[:TYPE_CHARACTERS],
+        traceback=printable(hide(str(failure.traceback)))[-TRACEBACK_CHARACTERS:],
         retry_after=max(wait, timedelta(0)) if isinstance(wait, timedelta) else None,
     )
 
@@ -299,5 +316,5 @@ def _finished(
         output=output,
         started_at=started_at,
         finished_at=clock(),
-        lines=journal.lines,
+        lines=journal.kept(),
     )

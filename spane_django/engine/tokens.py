@@ -66,7 +66,13 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "retry_execution",
         "skip_node",
     ),
-    Scope.DEFINE.value: ("publish_workflow",),
+    Scope.DEFINE.value: (
+        "add_secret",
+        "change_secret",
+        "delete_secret",
+        "publish_workflow",
+        "view_secret",
+    ),
     Scope.ADMIN.value: (),
 }
 """The permissions that each scope adds to those of the scopes before it; ``admin`` has all."""

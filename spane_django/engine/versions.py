@@ -17,6 +17,7 @@ from django.dispatch import receiver
 from ..conf import settings
 from ..core.definition import Definition, NodeDefinition
 from ..core.errors import SpaneError
+from ..core.expressions import referenced_secrets
 from ..core.graph import Graph
 from ..core.lanes import owned
 from ..core.plan import Join
@@ -47,6 +48,7 @@ class PreparedNode:
     Attributes:
         rule: What limits it; None: nothing.
         config: Without the body that the node repeats, whose templates are not the node's own.
+        secrets: The names of those that the config puts in.
     """
 
     definition: NodeDefinition
@@ -57,6 +59,7 @@ class PreparedNode:
     timeout: timedelta | None
     policy: Policy
     rule: Rule | None = None
+    secrets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,10 @@ def _prepare(
     node_type = registry.get(node.type) if node.type in registry else None
     queue = node.options.get("queue") or (node_type and node_type.queue) or definition.queue
     queue = queue or settings.QUEUE
+    config = _own_config(node, node_type)
     return PreparedNode(
         definition=node,
-        config=_own_config(node, node_type),
+        config=config,
         type=node.type,
         queue=queue,
         priority=node.options.get("priority"),
@@ -170,6 +174,7 @@ def _prepare(
             version_id=version.pk,
             queue=queue,
         ),
+        secrets=frozenset(referenced_secrets(config)),
     )
 
 

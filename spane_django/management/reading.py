@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..authoring import workflows
+from ..core.references import written_out
 from ..core.schema import Fault
 from ..engine.publish import validate
 
@@ -24,11 +25,13 @@ class Source:
         name: The file, with an index if it holds several; ``python:ID`` for a Python workflow.
         raw: The document; None if it could not be read, and `faults` says why.
         faults: All that is wrong with it.
+        warnings: What is allowed and should be looked at.
     """
 
     name: str
     raw: Any = None
     faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
 
     @property
     def workflow_id(self) -> str | None:
@@ -72,6 +75,8 @@ def _validated(found: list[Source], *, check_nodes: bool) -> list[Source]:
         if key is not None and first.setdefault(key, source.name) != source.name:
             message = f"'{key}' is the id of {first[key]}, too: keep one of them"
             source.faults.append(Fault("id", "duplicate_workflow", message))
+        if not source.faults:
+            source.warnings = list(written_out(source.raw))
     return found
 
 

@@ -326,6 +326,25 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Secret',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', help_text='Whose it is; empty: executions of every tenant may use it.', max_length=64, verbose_name='tenant')),
+                ('name', models.CharField(help_text='What configs call it: {{ secrets.name }}.', max_length=100, verbose_name='name')),
+                ('sealed', models.TextField()),
+                ('description', models.CharField(blank=True, default='', help_text='What it is for and where it comes from; not the value.', max_length=500, verbose_name='description')),
+                ('created_at', models.DateTimeField(verbose_name='created')),
+                ('updated_at', models.DateTimeField(verbose_name='updated')),
+                ('rotated_at', models.DateTimeField(help_text='When the value was last replaced.', verbose_name='value set')),
+                ('updated_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='updated by')),
+            ],
+            options={
+                'verbose_name': 'secret',
+                'verbose_name_plural': 'secrets',
+                'ordering': ('name', 'tenant'),
+            },
+        ),
+        migrations.CreateModel(
             name='Signal',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -573,6 +592,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='payload',
             index=models.Index(fields=['name'], name='spane_payload_by_name'),
+        ),
+        migrations.AddConstraint(
+            model_name='secret',
+            constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='spane_secret_name', violation_error_message='There is a secret of this name already.'),
         ),
         migrations.AddIndex(
             model_name='signal',

@@ -10,6 +10,7 @@ from .history import Attempt, DeadLetter, LogLine, Payload
 from .node_run import NodeRun
 from .operations import AuditEntry, BulkOperation
 from .runtime import Lease, Worker
+from .secret import Secret
 from .triggers import Trigger
 from .waits import Approval, ApprovalDecision, Signal
 from .webhooks import Webhook, WebhookDelivery
@@ -29,6 +30,7 @@ __all__ = [
     "LogLine",
     "NodeRun",
     "Payload",
+    "Secret",
     "Signal",
     "Tenant",
     "Trigger",

@@ -103,6 +103,8 @@ class Context:
         now: When this attempt began; aware, UTC.
         deadline: When the attempt is given up; None if the node has no timeout.
         log: The execution's log.
+        secrets: Values by name, opened when asked for; hidden in all that is kept of the
+            attempt: ``ctx.secrets["stripe"]``.
     """
 
     execution_id: UUID
@@ -117,6 +119,7 @@ class Context:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     deadline: datetime | None = None
     log: Log
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     round: int = 1
     is_cancelled: Callable[[], bool] = lambda: False
     read_children: Callable[[int], list[ChildRun]] = lambda first: []

@@ -17,7 +17,7 @@ it in a ``TransactionTestCase``.  There is one at a time in a process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Self
@@ -27,6 +27,7 @@ from django.test import override_settings
 
 from ..clock import telling
 from ..engine.db import connection
+from ..engine.secrets import store_secret
 from .assertions import Assertions
 from .doubles import Doubles
 from .network import NetworkGuard
@@ -142,6 +143,19 @@ class InlineEngine(Script, Assertions):
         """
         length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         self._clock.travel((self.now if to is None else to) + length)
+
+    def give_secrets(self, secrets: Mapping[str, str], *, tenant: str = "") -> None:
+        """Store secrets for nodes to open; a name that is there gets the new value.
+
+        Args:
+            secrets: Values by name.
+            tenant: Whose they are; "": everybody's.
+
+        Raises:
+            InvalidInput: a name or a value is refused.
+        """
+        for name, value in secrets.items():
+            store_secret(name, value, tenant=tenant, now=self.now)
 
     def allow_network(self, *hosts: str) -> None:
         """Let nodes reach these hosts; without any: everything."""

@@ -29,6 +29,7 @@ EVERYTHING = (
     "pause_execution", "cancel_execution", "replay_execution", "retry_execution",
     "complete_node", "skip_node", "reassign_execution", "view_deadletter", "send_signal",
     "view_approval", "decide_approval",
+    "view_secret", "add_secret", "change_secret", "delete_secret",
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ OPEN = {"health", "live", "ready"}
 IDS = {
     "workflow_id": "flow", "execution_id": str(uuid4()), "letter_id": "1", "number": "1",
     "approval_id": "1", "signal_name": "paid", "node_id": "a", "operation_id": str(uuid4()),
+    "name": "stripe",
 }  # fmt: skip
 
 ROUTES = [pattern for pattern in urlpatterns if pattern.name not in OPEN]

@@ -127,7 +127,7 @@ def test_keys_and_other_values_are_left_alone():
 
 def test_every_faulty_template_is_listed_with_its_path():
     config = {
-        "url": "https://x/{{ input. }}/{{ secrets.key }}",
+        "url": "https://x/{{ input. }}/{{ secret.key }}",
         "fine": "{{ input.name }}",
         "list": ["ok", {"body": "{{ input.name"}],
         "whole": "{{ results }}",

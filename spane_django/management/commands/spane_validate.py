@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from ...core.schema import Fault
 from ..base import SpaneCommand, coloured
 from ..reading import Source, project_sources, sources
 
@@ -54,10 +55,8 @@ def source_json(source: Source) -> dict[str, Any]:
     return {
         "source": source.name,
         "workflowId": source.workflow_id,
-        "faults": [
-            {"path": fault.path, "code": fault.code, "message": fault.message}
-            for fault in source.faults
-        ],
+        "faults": [_fault_json(fault) for fault in source.faults],
+        "warnings": [_fault_json(fault) for fault in source.warnings],
     }
 
 
@@ -66,3 +65,9 @@ def tell_source(command: SpaneCommand, source: Source) -> None:
     command.say(coloured("error" if source.faults else "ok"), source.name)
     for fault in source.faults:
         command.say(f"    {fault}")
+    for warning in source.warnings:
+        command.say("    ", coloured("warning"), f"{warning}")
+
+
+def _fault_json(fault: Fault) -> dict[str, str]:
+    return {"path": fault.path, "code": fault.code, "message": fault.message}
