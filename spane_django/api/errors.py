@@ -25,6 +25,7 @@ from ..engine.bulk import UnknownOperation
 from ..engine.clear import ClearedData
 from ..engine.control import UnknownExecution
 from ..engine.gates import UnknownGate
+from ..engine.grants import TooMuch
 from ..engine.operate import NothingToReassign, NotWaitingForTime
 from ..engine.retry import NothingToRetry, ResolvedDeadLetter, UnknownDeadLetter, UnknownNodeRun
 from ..engine.scope import NoTenant, UnknownTenant, WhichTenant
@@ -37,6 +38,7 @@ from ..engine.start import (
     NoRoom,
     UnknownWorkflow,
 )
+from ..engine.tokens import UnknownToken
 from ..engine.versions import UnknownVersion, WrongVersionStatus
 from ..models.payloads import PayloadUnavailable
 from ..triggers.webhook_config import InvalidWebhook
@@ -68,6 +70,8 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnknownTenant, 404, "unknown_tenant"),
     (WhichTenant, 400, "which_tenant"),
     (NoTenant, 403, "no_tenant"),
+    (UnknownToken, 404, "unknown_token"),
+    (TooMuch, 403, "too_much"),
     (NotAllowed, 403, "not_allowed"),
     (AlreadyDecided, 409, "already_decided"),
     (EndedExecution, 409, "ended_execution"),

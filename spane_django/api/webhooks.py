@@ -20,7 +20,7 @@ from ..triggers.webhook_config import ROTATION, WEBHOOK
 from ..triggers.webhook_curl import curl
 from ..triggers.webhook_intake import UnknownDelivery, redeliver
 from ..triggers.webhooks import UnknownWebhook, change, create, delete, facts_of, rotate
-from .auth import may_see_payloads, user_of
+from .auth import may, may_see_payloads, user_of
 from .base import EngineView, row_key
 from .filters import filtered
 from .filtersets import DeliveryFilters, WebhookFilters
@@ -51,7 +51,7 @@ class _WebhookView(EngineView):
 
     def shown(self, webhook: Webhook, secret: str = "") -> dict[str, Any]:
         """Return a webhook as it goes over the wire, with a secret that was just made."""
-        is_told = webhook.is_signed or self.request.user.has_perm(_CHANGE)
+        is_told = webhook.is_signed or may(self.request, _CHANGE)
         address = reverse("spane_django:inbound", args=[webhook.path])
         url = self.request.build_absolute_uri(address) if is_told else None
         shown = {

@@ -168,6 +168,8 @@ def exists(tenant: str) -> bool:
 def _path(model: type[Model]) -> str | None:
     if model in _PATHS:
         return _PATHS[model]
+    if has_tenants() and model is tenant_model():
+        return "pk"
     try:
         model._meta.get_field("tenant")
     except FieldDoesNotExist:

@@ -20,7 +20,7 @@ from spane_django.urls import urlpatterns
 from .conftest import EVERYTHING, Api, MakeApi, MakeUser, definition, run_flow
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-OPEN = {"health", "live", "ready"}
+OPEN = {"health", "inbound", "live", "ready"}
 IDS = {
     "workflow_id": "flow", "execution_id": str(uuid4()), "letter_id": "1", "number": "1",
     "approval_id": "1", "signal_name": "paid", "node_id": "a", "operation_id": str(uuid4()),
