@@ -28,7 +28,7 @@ from ..core.expressions import ExpressionError, evaluate
 from ..core.json import Json
 from ..core.signatures import PRESETS, Scheme, verify
 from ..core.starting import key_of
-from ..engine.audit import record
+from ..engine.audit import Owned, record
 from ..engine.db import alias, atomic
 from ..engine.start import StartOptions, start_many
 from ..engine.vault import Unsealable
@@ -132,9 +132,10 @@ def redeliver(
             )
         _start(delivery, now=now, by=by)
         delivery.save()
+        target = Owned(f"delivery {first.pk} of webhook {first.webhook_id}", first.webhook.tenant)
         record(
-            "redeliver", now=now, by=by, execution_id=delivery.execution_id, reason=reason,
-            target=f"delivery {first.pk} of webhook {first.webhook_id}",
+            "redeliver", now=now, by=by, execution_id=delivery.execution_id, target=target,
+            reason=reason,
         )  # fmt: skip
     return delivery
 

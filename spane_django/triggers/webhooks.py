@@ -17,7 +17,7 @@ from django.db import IntegrityError
 from ..core.errors import SpaneError
 from ..core.schema import Fault
 from ..core.signatures import PRESETS, Scheme, scheme_from
-from ..engine.audit import record
+from ..engine.audit import Owned, record
 from ..engine.db import alias, atomic
 from ..engine.start import UnknownWorkflow
 from ..engine.vault import open_sealed, seal
@@ -83,7 +83,7 @@ def create(
     with atomic():
         made = _apply(webhook, {"signature": {"kind": kind}, "path": "", **asked})
         _save(webhook)
-        _record("create webhook", webhook, now=now, by=by, after=facts_of(webhook))
+        _record("create_webhook", webhook, now=now, by=by, after=facts_of(webhook))
     return webhook, made
 
 
@@ -109,7 +109,7 @@ def change(
         after = facts_of(webhook)
         changed = [name for name in after if after[name] != before[name]]
         _record(
-            "change webhook", webhook, now=now, by=by,
+            "change_webhook", webhook, now=now, by=by,
             before={name: before[name] for name in changed},
             after={name: after[name] for name in changed},
         )  # fmt: skip
@@ -145,7 +145,7 @@ def rotate(
         webhook.save(update_fields=["sealed_secret", "sealed_old_secret", "old_secret_until"])
         until = webhook.old_secret_until
         after = {"oldSecretUntil": until.isoformat() if until else None}
-        _record("rotate webhook", webhook, now=now, by=by, after=after)
+        _record("rotate_webhook", webhook, now=now, by=by, after=after)
     return webhook, made
 
 
@@ -157,7 +157,7 @@ def delete(webhook_id: int, *, now: datetime, by: AbstractBaseUser | None = None
     """
     with atomic():
         webhook = locked(webhook_id)
-        _record("delete webhook", webhook, now=now, by=by, before=facts_of(webhook))
+        _record("delete_webhook", webhook, now=now, by=by, before=facts_of(webhook))
         # Without Django's collector, which would read every delivery first.
         WebhookDelivery.objects.filter(webhook=webhook)._raw_delete(alias())
         Webhook.objects.filter(pk=webhook_id)._raw_delete(alias())
@@ -274,4 +274,5 @@ def _forget_secrets(webhook: Webhook, given: Mapping[str, Any]) -> str:
 def _record(
     verb: str, webhook: Webhook, *, now: datetime, by: AbstractBaseUser | None, **facts: Any
 ) -> None:
-    record(verb, now=now, by=by, target=f"webhook {webhook.pk}", **facts)
+    target = Owned(f"webhook {webhook.pk}", webhook.tenant)
+    record(verb, now=now, by=by, target=target, **facts)

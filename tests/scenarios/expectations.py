@@ -220,6 +220,11 @@ def _refusal_has(wanted: Any, world: World) -> Differences:
             yield f"'{part}' is not in '{world.refused}'"
 
 
+def _webhook_counts(wanted: Sequence[int], world: World) -> Differences:
+    found = world.webhook_counts
+    yield from unless(found == wanted, "webhook_counts", found, wanted)
+
+
 def _not_built(wanted: Any, world: World) -> Differences:
     yield "is not built yet"
 
@@ -243,6 +248,6 @@ _CHECKS: dict[str, Callable[[Any, World], Differences]] = {
     "register_error": _refused,
     "register_error_contains": _refusal_has,
     "register_error_contains_all": _refusal_has,
-    "webhook_counts": _not_built,
+    "webhook_counts": _webhook_counts,
     "schedules": _not_built,
 }

@@ -23,6 +23,7 @@ from spane_django.models import DeadLetter, Execution, NodeRun
 from tests.scenarios.behaviours import stage
 from tests.scenarios.crew import Crew
 from tests.scenarios.features import Case, definitions
+from tests.scenarios.sender import Sender
 from tests.scenarios.snapshot import Snapshot, take
 
 Step = Mapping[str, Any]
@@ -44,6 +45,7 @@ class World:
         refused: Why the definition was not published; empty if it was.
         checkpoints: What was to be seen at each.
         bulk_ids: The executions that a bulk start began, "" where one could not be.
+        webhook_counts: How many executions each request to a webhook has started.
     """
 
     def __init__(self, case: Case) -> None:
@@ -52,6 +54,8 @@ class World:
         self.refused = ""
         self.checkpoints: dict[str, dict[str, Snapshot]] = {}
         self.bulk_ids: list[str] = []
+        self.webhook_counts: list[int] = []
+        self._sender = Sender()
         self._wake_lost_after: str | None = None
         self.crew = Crew(_queues(case), self._loses_a_wake)
 
@@ -87,6 +91,7 @@ class World:
         # Unknown types and faulty configs are found by the nodes, unless the case is about it.
         is_about_it = any(key.startswith("register_error") for key in self.case["expect"])
         publish(raw, now=utc_now(), check_nodes=is_about_it)
+        self._sender.open(raw)
 
     def _start(self, workflow: Any, step: Step) -> None:
         key = workflow if isinstance(workflow, str) else step.get("workflow")
@@ -113,6 +118,9 @@ class World:
                 self.bulk_ids.append(str(self._begin(workflow, data, {})))
             except SpaneError:
                 self.bulk_ids.append("")
+
+    def _webhook(self, given: Mapping[str, Any], step: Step) -> None:
+        self.webhook_counts.append(self._sender.send(**given))
 
     def _wait_end(self, name: Any, step: Step) -> None:
         key = self.named(name)
@@ -209,7 +217,7 @@ _STEPS: dict[str, Callable[[World, Any, Step], None]] = {
     "register": _register,
     "workers_off": lambda world, given, step: world.crew.off(),
     "workers_on": lambda world, given, step: world.crew.on(),
-    "webhook": _not_built,
+    "webhook": World._webhook,
     "rate_limit": _limit_rate,
     "count_schedules": _not_built,
 }

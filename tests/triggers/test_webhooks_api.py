@@ -12,9 +12,10 @@ from django.test import Client
 
 from spane_django.clock import now
 from spane_django.engine.enable import disable, enable
+from spane_django.engine.tokens import issue
 from spane_django.engine.vault import open_sealed
 from spane_django.models import AuditEntry, Execution, Webhook
-from tests.api.conftest import Api, MakeApi, api_of, assert_refused, make_user
+from tests.api.conftest import Api, MakeApi, MakeUser, api_of, assert_refused, make_user
 
 from .conftest import Hook, MakeHook, inputs
 
@@ -109,6 +110,17 @@ def test_who_may_only_look_is_not_shown_an_unsigned_path(api: Api, api_of: MakeA
     assert made["path"] not in str([shown, listed])
     assert (shown["url"], shown["curl"]) == (None, None)
     assert onlooker.get(f"{ROUTE}/{signed['id']}").json()["path"] == signed["path"]
+
+
+def test_a_token_that_may_only_look_is_not_shown_an_unsigned_path(
+    api: Api, make_user: MakeUser
+) -> None:
+    made = make(api)
+    token, _ = issue(make_user(*ALL), "look", now=now(), scope="read")
+
+    shown = Api(token).get(f"{ROUTE}/{made['id']}").json()
+
+    assert made["path"] not in str(shown)
 
 
 def test_what_is_not_named_stays_as_it_is(api: Api) -> None:
@@ -295,9 +307,9 @@ def test_what_operators_do_is_in_the_audit_trail_without_secrets(api: Api) -> No
     rotated = api.post(f"{route}/rotate").json()
     send(api, "DELETE", route)
 
-    entries = list(AuditEntry.objects.filter(verb__endswith="webhook").order_by("id"))
+    entries = list(AuditEntry.objects.filter(verb__endswith="_webhook").order_by("id"))
 
-    verbs = [entry.verb.removesuffix(" webhook") for entry in entries]
+    verbs = [entry.verb.removesuffix("_webhook") for entry in entries]
     assert verbs == ["create", "create", "change", "rotate", "delete"]
     assert entries[2].after == {"name": "renamed"}
     told = str([vars(entry) for entry in entries])
