@@ -92,6 +92,7 @@ class Settings:
         METRICS: Count what happens, for ``/metrics``.  Without it there is only what rows tell.
         METRICS_NETWORKS: Networks (CIDR) from which ``/metrics`` and ``/api/autoscaling`` are
             open to whoever connects directly, not through a proxy.  Empty: to nobody.
+        TRACING: Trace starts, nodes and settlements with OpenTelemetry.
     """
 
     QUEUE: str = "spane"
@@ -133,6 +134,7 @@ class Settings:
     API_RATE: str | None = "6000/minute"
     METRICS: bool = False
     METRICS_NETWORKS: tuple[str, ...] = ()
+    TRACING: bool = False
 
     @property
     def lease(self) -> timedelta:

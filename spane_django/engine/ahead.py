@@ -90,6 +90,7 @@ def _claim(parent: Claim, node_id: str) -> Claim:
         version_id=parent.version_id,
         node_id=node_id,
         token=_NO_CLAIM,
+        tenant=parent.tenant,
     )
 
 

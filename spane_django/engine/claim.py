@@ -23,6 +23,7 @@ class Claim:
         failures: How many attempts have failed since the node's budget was last fresh.
         losses: How many workers have died while running it.
         checkpoint: What the node's last ``Delay`` handed on.
+        tenant: The execution's.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Claim:
     failures: int = 0
     losses: int = 0
     checkpoint: Json = None
+    tenant: str = ""
 
     @property
     def round(self) -> int:
@@ -108,4 +110,5 @@ def _claims(rows: Iterable[ClaimedRow], token: UUID) -> Iterable[Claim]:
             failures=row.failures,
             losses=row.losses,
             checkpoint=None if row.checkpoint is None else decode(row.checkpoint),
+            tenant=row.tenant,
         )

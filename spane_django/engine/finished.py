@@ -34,6 +34,7 @@ class Finished:
         ahead: Successors that have run already and are committed in the same transaction, as
             far as they are released to this worker.
         settled: The queues with new work, if the attempt has been settled already.
+        traceparent: The attempt's place in its trace; None where nothing is traced.
     """
 
     claim: Claim
@@ -44,3 +45,4 @@ class Finished:
     lines: list[Line] = field(default_factory=list)
     ahead: list[Finished] = field(default_factory=list)
     settled: set[str] | None = None
+    traceparent: str | None = None

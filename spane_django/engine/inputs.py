@@ -14,6 +14,7 @@ from ..core.inputs import node_input
 from ..core.json import Json, decode, encode
 from ..core.statuses import NodeStatus
 from ..models import NodeRun
+from . import tracing
 from .claim import Claim
 from .payloads import composed, load_text
 from .rows import Key, ParentRow
@@ -31,11 +32,13 @@ class Received:
         initial_data: The execution's input; None unless the node has no parents.
         parents: The parents that have ended, by id.
         given: What an operator gave it instead; None: nothing.
+        traceparent: The trace of its execution; None where nothing is traced.
     """
 
     initial_data: str | None
     parents: dict[str, ParentRow]
     given: str | None = None
+    traceparent: str | None = None
 
     def decode(self, claim: Claim) -> Json:
         """Return the node's input, a copy of its own, large payloads loaded."""
@@ -92,6 +95,7 @@ def receive(
     initial = statements().inputs(roots) if roots else {}
     received = [_received(claim, {**rows, **known} if rows else known, initial) for claim in claims]
     _give(claims, received)
+    tracing.give(claims, received)
     return received
 
 

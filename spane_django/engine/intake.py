@@ -6,6 +6,7 @@ waits or is refused is decided afterwards, in `admission`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ from .origin import Origin
 from .payloads import store
 from .rows import NewExecution
 from .versions import PreparedVersion
+
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -55,6 +58,8 @@ class StartOptions:
             ``shop.order``.
         subject_id: That object's primary key.
         origin: The execution whose node's code starts it; it becomes the parent.
+        traceparent: The trace that it belongs to, as the header of that name (W3C) says it;
+            None: that of the caller, where calls are traced.
     """
 
     priority: int | None = None
@@ -72,6 +77,7 @@ class StartOptions:
     subject_type: str = ""
     subject_id: str = ""
     origin: Origin | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +207,7 @@ class _Template:
             trigger=options.trigger,
             subject_type=options.subject_type,
             subject_id=options.subject_id,
+            traceparent=options.traceparent,
             **_parentage(options.origin),
         )
 
@@ -248,6 +255,9 @@ def _option_faults(version: PreparedVersion, options: StartOptions) -> Iterator[
     if options.priority is not None and not 1 <= options.priority <= 10:
         yield Fault("priority", "out_of_range", "Priority must be between 1 and 10")
     yield from _key_faults(options)
+    if options.traceparent is not None and not _TRACEPARENT.fullmatch(options.traceparent):
+        message = "a traceparent is written as W3C's Trace Context has it: 00-<trace>-<span>-01"
+        yield Fault("traceparent", "invalid", message)
     if options.debounce is not None and options.debounce <= timedelta(0):
         yield Fault("debounce", "out_of_range", "a debounced start waits for longer than nothing")
     try:

@@ -1,7 +1,7 @@
 """Origins: in which execution code runs, so that what it sets off knows where it comes from.
 
-While a node's code runs, a context variable names its execution, on its thread or in its task on
-the event loop.  An event that it emits and a model that it saves start executions whose parent
+While a node's code runs, `RUNNING` names its attempt, on its thread or in its task on the event
+loop.  An event that it emits and a model that it saves start executions whose parent
 is that execution, one level deeper.  Chains end at ``MAX_DEPTH`` levels, as nested executions do:
 a workflow that saves the model that starts it comes to an end, and the log says why.
 
@@ -11,15 +11,13 @@ A thread that a node starts by itself does not know of it, unless it copies the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from ..conf import settings
 from ..core.errors import SpaneError
+from ..core.running import RUNNING
 from ..models import Execution, LogLine
 from .db import alias
 
@@ -43,24 +41,12 @@ class Origin:
     tenant: str
 
 
-_running: ContextVar[UUID | None] = ContextVar("spane_running", default=None)
-
-
-@contextmanager
-def running(execution_id: UUID) -> Iterator[None]:
-    """Say that the code of the block is that of a node of an execution."""
-    token = _running.set(execution_id)
-    try:
-        yield
-    finally:
-        _running.reset(token)
-
-
 def origin() -> Origin | None:
     """Return the execution whose node's code is running; None: no node's is, or it is gone."""
-    execution_id = _running.get()
-    if execution_id is None:
+    running = RUNNING.get()
+    if running is None:
         return None
+    execution_id = running.claim.execution_id
     found = Execution.objects.using(alias()).filter(pk=execution_id)
     row = found.values_list("depth", "tenant").first()
     return None if row is None else Origin(execution_id, *row)

@@ -215,6 +215,7 @@ def _put(
                 node_id=row.node_id,
                 token=token,
                 attempt=attempt,
+                tenant=executions[row.execution_id].tenant,
             )
         )
 

@@ -43,7 +43,7 @@ class ExecutionRow:
 class NewExecution:
     """An execution to be inserted.  ``input`` is JSON text.
 
-    One that has a parent gets the parent's tenant and subject, unless it has its own.
+    One that has a parent gets the parent's tenant, subject and trace, unless it has its own.
     """
 
     id: UUID
@@ -74,6 +74,7 @@ class NewExecution:
     trigger: str = ""
     subject_type: str = ""
     subject_id: str = ""
+    traceparent: str | None = None
 
     @property
     def lane_key(self) -> str:
@@ -152,6 +153,7 @@ class ClaimedRow:
     failures: int
     losses: int
     checkpoint: str | None
+    tenant: str = ""
     turn: int = 0
 
 

@@ -22,16 +22,17 @@ from typing import Any
 from ..conf import settings
 from ..core.json import UnstorableValue, encode, printable
 from ..core.outcome import Delay, Failure, Outcome, Permanent, Result, Wait
+from ..core.running import RUNNING
 from ..core.waiting import check_wait
 from ..nodes.base import Context, Node, registry
 from ..nodes.checks import config_faults
+from . import tracing
 from .ahead import pure_successors, run_ahead
 from .claim import Claim
 from .context import Journal, context_of
 from .db import drop_broken_connections
 from .finished import Finished
 from .inputs import Received
-from .origin import running
 from .payloads import is_large, store, stored
 from .transactional import in_one_transaction
 from .versions import PreparedNode, prepared
@@ -58,12 +59,19 @@ class Work:
 
     Attributes:
         cancelled: Set when the result is no longer wanted.
+        traceparent: The attempt's place in its trace; None where nothing is traced.
     """
 
     claim: Claim
     received: Received
     node: PreparedNode
     cancelled: Event = field(default_factory=Event)
+    traceparent: str | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow's id."""
+        return prepared(self.claim.version_id).workflow_key
 
     @property
     def is_async(self) -> bool:
@@ -118,13 +126,22 @@ def _failed(
 
 
 def _attempt(work: Work, journal: Journal, clock: Clock) -> Finished:
+    token, span, finished = RUNNING.set(work), tracing.begin(work), None
+    try:
+        finished = _call(work, journal, clock)
+    finally:
+        if span is not None:
+            tracing.end(span, finished)
+        RUNNING.reset(token)
+    return finished
+
+
+def _call(work: Work, journal: Journal, clock: Clock) -> Finished:
     started_at = clock()
     drop_broken_connections()
     try:
         node, ctx = _prepare(work, journal, started_at)
-        with running(work.claim.execution_id):
-            answer = node.execute(ctx)
-        outcome, output = _kept(*_accept(answer, work, journal), now=started_at)
+        outcome, output = _kept(*_accept(node.execute(ctx), work, journal), now=started_at)
     except BaseException as error:
         outcome, output = failure_of(error, journal.secrets.hide), "null"
     finally:
@@ -143,6 +160,7 @@ def _has_time(work: Work, finished: Finished) -> bool:
 def _runner(work: Work, clock: Clock) -> Callable[[Claim, Received], Finished]:
     def run_one(claim: Claim, received: Received) -> Finished:
         node = prepared(claim.version_id).nodes[claim.node_id]
+        received.traceparent = work.received.traceparent
         ahead = Work(claim=claim, received=received, node=node, cancelled=work.cancelled)
         return _attempt(ahead, Journal(claim, clock), clock)
 
@@ -155,13 +173,22 @@ async def run_async(work: Work, *, clock: Clock = utc_now) -> Finished:
     What Python lets through to the loop would end it for all nodes (SystemExit), or leave the
     attempt without an end (a CancelledError of the node's own).
     """
+    token, span, finished = RUNNING.set(work), tracing.begin(work), None
+    try:
+        finished = await _call_async(work, clock)
+    finally:
+        if span is not None:
+            tracing.end(span, finished)
+        RUNNING.reset(token)
+    return finished
+
+
+async def _call_async(work: Work, clock: Clock) -> Finished:
     started_at = clock()
     journal = Journal(work.claim, clock)
     try:
         node, ctx = _prepare(work, journal, started_at)
-        with running(work.claim.execution_id):
-            answer = await node.execute(ctx)
-        outcome, output = _accept(answer, work, journal)
+        outcome, output = _accept(await node.execute(ctx), work, journal)
         if is_large(output):
             outcome, output = await to_thread(_kept, outcome, output, now=started_at)
         else:

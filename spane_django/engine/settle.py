@@ -25,6 +25,7 @@ from ..core.plan import Ended
 from ..core.statuses import NodeEvent, NodeStatus, after_node
 from ..core.verdict import Budget, Verdict, judge
 from ..models.payloads import is_form
+from . import tracing
 from .children import planned
 from .claim import Claim, Want, take
 from .db import in_transaction
@@ -93,7 +94,8 @@ def settle(finished: Sequence[Finished], *, now: datetime, want: Want | None = N
         The executions of the batch by id, then their node runs.
     """
     unsettled = [item for item in finished if item.settled is None]
-    settlement = in_transaction(lambda: _settle(unsettled, now=now, want=want))
+    with tracing.settling(unsettled):
+        settlement = in_transaction(lambda: _settle(unsettled, now=now, want=want))
     settlement.left |= follow_up_or_leave(settlement.todo, now=now)
     settlement.left.update(*(item.settled for item in finished if item.settled))
     return settlement
@@ -218,6 +220,8 @@ def _judge(finished: Finished, executions: Mapping[UUID, ExecutionRow], *, now: 
     outcome, children = finished.outcome, list[NewExecution]()
     if isinstance(outcome, StartChildren) and claim.execution_id in executions:
         outcome, children = planned(claim, outcome, executions[claim.execution_id], now=now)
+        for child in children:
+            child.traceparent = finished.traceparent
     verdict = judge(outcome, node.policy, budget, now=now, chance=chance)
     row = _completed_row(finished, verdict) if verdict.event is NodeEvent.COMPLETED else None
     return Judged(finished, verdict, row, children)

@@ -20,6 +20,7 @@ from ..core.json import Json, UnstorableValue, decode, encode
 from ..core.starting import OnDuplicate, Overflow
 from ..models import Execution
 from ..models.payloads import load
+from . import tracing
 from .admission import NoRoom, Terms, admit
 from .current import DisabledWorkflow, UnknownWorkflow, current_version
 from .db import alias, atomic
@@ -86,10 +87,7 @@ def start_many(
     Raises:
         As `start`.  Faults of the inputs are listed with their index.
     """
-    version = current_version(workflow, options.tenant)
-    rows = new_rows(version, inputs, options, now=now)
-    with atomic():
-        return _insert(version, rows, options, now=now)
+    return _start(current_version(workflow, options.tenant), inputs, options, now=now)
 
 
 def start_version(version_id: int, data: Json, *, now: datetime, options: StartOptions) -> UUID:
@@ -101,11 +99,17 @@ def start_version(version_id: int, data: Json, *, now: datetime, options: StartO
         WrongVersionStatus: it is archived.
     """
     require_startable(version_id)
-    version = prepared(version_id)
-    rows = new_rows(version, [data], options, now=now)
-    with atomic():
-        (execution_id,) = _insert(version, rows, options, now=now)
+    (execution_id,) = _start(prepared(version_id), [data], options, now=now)
     return execution_id
+
+
+def _start(
+    version: PreparedVersion, inputs: Sequence[Json], options: StartOptions, *, now: datetime
+) -> list[UUID]:
+    with tracing.starting(version.workflow_key, options) as traced:
+        rows = new_rows(version, inputs, traced, now=now)
+        with atomic():
+            return _insert(version, rows, traced, now=now)
 
 
 def _start_once(workflow: str, data: Json, *, now: datetime, options: StartOptions) -> Execution:

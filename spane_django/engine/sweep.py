@@ -130,6 +130,7 @@ def _claims(runs: Iterable[NodeRun]) -> Iterable[tuple[Claim, datetime | None]]:
                 failures=run.failures,
                 losses=run.losses,
                 checkpoint=run.checkpoint,
+                tenant=run.execution.tenant,
             )
             yield claim, run.started_at
 

@@ -172,6 +172,7 @@ class Migration(migrations.Migration):
                 ('slot_limit', models.PositiveIntegerField(blank=True, null=True)),
                 ('duplicate_key', models.CharField(blank=True, default=None, max_length=200, null=True, verbose_name='duplicate key')),
                 ('idempotency_key', models.CharField(blank=True, default=None, max_length=200, null=True, verbose_name='idempotency key')),
+                ('traceparent', models.CharField(blank=True, default=None, editable=False, max_length=55, null=True, verbose_name='trace')),
                 ('created_at', models.DateTimeField(verbose_name='created')),
                 ('start_at', models.DateTimeField(blank=True, null=True, verbose_name='start at')),
                 ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),

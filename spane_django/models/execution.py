@@ -167,6 +167,10 @@ class Execution(models.Model):
         related_name="+",
         db_index=False,
     )
+    # NULL, as it is nearly everywhere: only where starts are traced is it written.
+    traceparent = models.CharField(  # noqa: DJ001
+        _("trace"), max_length=55, null=True, blank=True, default=None, editable=False
+    )
     created_at = models.DateTimeField(_("created"))
     start_at = models.DateTimeField(_("start at"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)

@@ -20,6 +20,7 @@ import httpx
 from ..core.expressions import has_templates
 from ..core.json import Json
 from ..core.outcome import NodeError, Permanent
+from ..core.running import RUNNING
 from .base import Context, Node
 from .http_guard import GuardedTransport, http_policy
 from .http_request import Call, call_from, faults_of
@@ -66,7 +67,12 @@ class HttpNode(Node):
         return faults_of(settled)
 
     async def execute(self, ctx: Context) -> Json:
-        call = call_from(ctx.config, idempotency_key=ctx.idempotency_key)
+        running = RUNNING.get()
+        call = call_from(
+            ctx.config,
+            idempotency_key=ctx.idempotency_key,
+            traceparent=running.traceparent if running else None,
+        )
         seconds = _seconds_left(ctx)
         try:
             async with asyncio.timeout(seconds), _client() as client:

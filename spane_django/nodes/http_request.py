@@ -47,8 +47,13 @@ class Call:
         return str(status) in self.expected or f"{status // 100}xx" in self.expected
 
 
-def call_from(config: Mapping[str, Any], *, idempotency_key: str) -> Call:
+def call_from(
+    config: Mapping[str, Any], *, idempotency_key: str, traceparent: str | None = None
+) -> Call:
     """Read a node's config.
+
+    Args:
+        traceparent: The trace that the request belongs to; None: nothing is traced.
 
     Raises:
         Permanent: it describes no request; everything that is wrong is in the message.
@@ -62,6 +67,8 @@ def call_from(config: Mapping[str, Any], *, idempotency_key: str) -> Call:
     headers = {"accept-encoding": "gzip", **given}
     if method not in _SAFE:
         headers.setdefault("idempotency-key", idempotency_key)
+    if traceparent is not None:
+        headers.setdefault("traceparent", traceparent)
     if "json" in config:
         headers.setdefault("content-type", "application/json")
     return Call(

@@ -146,12 +146,12 @@ WITH laned AS MATERIALIZED (
     FROM picked, spane_django_execution e
     WHERE n.id = picked.id AND e.id = n.execution_id
     RETURNING n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses,
-              n.checkpoint::text, n.priority, n.available_at
+              n.checkpoint::text, e.tenant, n.priority, n.available_at
 )
-SELECT id, execution_id, version_id, node_id, attempt, failures, losses, checkpoint
+SELECT id, execution_id, version_id, node_id, attempt, failures, losses, checkpoint, tenant
 FROM (
     SELECT * FROM taken
-    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM laned
+    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM laned
 ) answer ORDER BY priority DESC, available_at, id
 """
 
@@ -160,7 +160,8 @@ INSERT INTO spane_django_execution
     (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
      started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key, slot,
      slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth, follows_parent,
-     key, tenant, trigger, subject_type, subject_id, started_at, failed_nodes, reason)
+     key, tenant, trigger, subject_type, subject_id, traceparent, started_at, failed_nodes,
+     reason)
 SELECT d.id, d.workflow_id, d.version_id, d.status, d.input::jsonb, d.priority, d.active_nodes,
        d.created_at, d.started_by_id, d.start_at, d.deadline_at, d.replay_of_id,
        d.idempotency_key, d.duplicate_key, d.slot, d.slot_limit, d.parent_id,
@@ -168,16 +169,17 @@ SELECT d.id, d.workflow_id, d.version_id, d.status, d.input::jsonb, d.priority, 
        d.follows_parent, d.key, COALESCE(NULLIF(d.tenant, ''), p.tenant, ''), d.trigger,
        COALESCE(NULLIF(d.subject_type, ''), p.subject_type, ''),
        COALESCE(NULLIF(d.subject_id, ''), p.subject_id, ''),
+       COALESCE(d.traceparent, p.traceparent),
        CASE WHEN d.status = 'running' THEN d.created_at END, 0, ''
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::smallint[],
             %s::int[], %s::timestamptz[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
             %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::uuid[], %s::bigint[],
             %s::int[], %s::text[], %s::int[], %s::smallint[], %s::bool[], %s::text[], %s::text[],
-            %s::text[], %s::text[], %s::text[])
+            %s::text[], %s::text[], %s::text[], %s::text[])
      AS d (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
            started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key,
            slot, slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth,
-           follows_parent, key, tenant, trigger, subject_type, subject_id)
+           follows_parent, key, tenant, trigger, subject_type, subject_id, traceparent)
 LEFT JOIN spane_django_execution p ON p.id = d.parent_id
 """
 
@@ -241,7 +243,7 @@ class PostgreSQL(PostgreSQLLanes):
             "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id",
             "idempotency_key", "duplicate_key", "slot", "slot_limit", "parent_id",
             "parent_run_id", "parent_round", "relation", "item", "depth", "follows_parent", "key",
-            "tenant", "trigger", "subject_type", "subject_id",
+            "tenant", "trigger", "subject_type", "subject_id", "traceparent",
         )  # fmt: skip
         self._execute(INSERT_EXECUTIONS, columns(rows, names))
 

@@ -94,9 +94,10 @@ WITH picked AS MATERIALIZED (
     FROM picked, spane_django_execution e
     WHERE n.id = picked.id AND e.id = n.execution_id
     RETURNING n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses,
-              n.checkpoint, picked.turn, n.available_at
+              n.checkpoint, e.tenant, picked.turn, n.available_at
 )
-SELECT id, execution_id, version_id, node_id, attempt, failures, losses, checkpoint::text, turn - 1
+SELECT id, execution_id, version_id, node_id, attempt, failures, losses, checkpoint::text, tenant,
+       turn - 1
 FROM taken ORDER BY turn, available_at, id
 """  # noqa: S608  # a condition, written above
 

@@ -101,7 +101,8 @@ WHERE id IN (
 """
 
 CLAIMED = """
-SELECT n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses, n.checkpoint
+SELECT n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses, n.checkpoint,
+       e.tenant
 FROM spane_django_noderun n JOIN spane_django_execution e ON e.id = n.execution_id
 WHERE n.worker_id = ? AND n.claim_token = ? AND n.status = 'running'
 ORDER BY n.priority DESC, n.available_at, n.id
@@ -120,9 +121,11 @@ _OF_PARENT = (
 )
 INSERT_EXECUTION = f"""
 INSERT INTO spane_django_execution
-    ({", ".join((*INSERTED, *INHERITED))}, started_at, failed_nodes, reason)
+    ({", ".join((*INSERTED, *INHERITED))}, traceparent, started_at, failed_nodes, reason)
 VALUES ({", ".join("?" * len(INSERTED))},
-        {", ".join(_OF_PARENT.format(name=name, id=_PARENT_ID) for name in INHERITED)}, ?, 0, '')
+        {", ".join(_OF_PARENT.format(name=name, id=_PARENT_ID) for name in INHERITED)},
+        COALESCE(?, (SELECT traceparent FROM spane_django_execution WHERE id = {_PARENT_ID})),
+        ?, 0, '')
 """  # noqa: S608  # names of columns, written above
 
 PARENT = """
@@ -195,7 +198,7 @@ class SQLite(SQLiteLanes):
         for row in rows:
             started_at = row.created_at if row.status is ExecutionStatus.RUNNING else None
             values = [getattr(row, name) for name in (*INSERTED, *INHERITED)]
-            self._execute(INSERT_EXECUTION, [*values, started_at])
+            self._execute(INSERT_EXECUTION, [*values, row.traceparent, started_at])
 
     def parents(self, keys: Collection[Key]) -> list[ParentRow]:
         found = (self._row(PARENT, key) for key in keys)

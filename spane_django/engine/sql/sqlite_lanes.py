@@ -48,7 +48,7 @@ RETURNING id
 
 TAKEN = """
 SELECT n.id, n.execution_id, e.version_id, n.node_id, n.attempt, n.failures, n.losses,
-       n.checkpoint, n.available_at
+       n.checkpoint, e.tenant, n.available_at
 FROM spane_django_noderun n JOIN spane_django_execution e ON e.id = n.execution_id WHERE n.id = ?
 """
 
@@ -83,7 +83,7 @@ class SQLiteLanes(SQLiteConnection):
             values = [worker_id, token, now, queue, priority, lane, now, share]
             ids = [row[0] for row in self._execute(TAKE, values).fetchall()]
             rows = [self._row(TAKEN, [row_id]) for row_id in ids]
-            rows.sort(key=lambda row: (row[8], row[0]))
+            rows.sort(key=lambda row: (row[9], row[0]))
             taken += [_claimed(row, turn) for row in rows]
         return taken
 
@@ -141,6 +141,6 @@ class SQLiteLanes(SQLiteConnection):
 
 
 def _claimed(row: Sequence[Any], turn: int) -> ClaimedRow:
-    claimed = ClaimedRow(row[0], UUID(row[1]), *row[2:8])
+    claimed = ClaimedRow(row[0], UUID(row[1]), *row[2:9])
     claimed.turn = turn
     return claimed
