@@ -41,6 +41,7 @@ from ..engine.start import (
 from ..engine.tokens import UnknownToken
 from ..engine.versions import UnknownVersion, WrongVersionStatus
 from ..models.payloads import PayloadUnavailable
+from ..triggers.event_triggers import DeclaredTrigger, InvalidTrigger, UnknownTrigger
 from ..triggers.webhook_config import InvalidWebhook
 from ..triggers.webhook_intake import RefusedMapping, UnknownDelivery
 from ..triggers.webhooks import UnknownWebhook, UnsignedWebhook
@@ -61,6 +62,9 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnknownApproval, 404, "unknown_approval"),
     (InvalidWebhook, 400, "invalid_webhook"),
     (UnknownWebhook, 404, "unknown_webhook"),
+    (InvalidTrigger, 400, "invalid_trigger"),
+    (UnknownTrigger, 404, "unknown_trigger"),
+    (DeclaredTrigger, 409, "declared_trigger"),
     (UnknownDelivery, 404, "unknown_delivery"),
     (UnsignedWebhook, 409, "unsigned_webhook"),
     (RefusedMapping, 409, "refused_mapping"),

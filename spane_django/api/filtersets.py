@@ -121,3 +121,10 @@ class DeliveryFilters(django_filters.FilterSet):
     status = choices("status", WebhookDelivery.Status.values, "One status or both.")
     receivedSince = instant("received_at", "Received then or later.", lookup="gte")
     receivedUntil = instant("received_at", "Received earlier.", lookup="lt")
+
+
+class EventTriggerFilters(django_filters.FilterSet):
+    """Filters of event triggers."""
+
+    workflow = text("workflow__key", "The id of a workflow.", longest=100)
+    event = text("name", "A name or a pattern, as the trigger has it.", longest=100)

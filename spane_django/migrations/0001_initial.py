@@ -444,7 +444,6 @@ class Migration(migrations.Migration):
                 'verbose_name': 'event trigger',
                 'verbose_name_plural': 'event triggers',
                 'ordering': ('kind', 'name', 'id'),
-                'permissions': (('emit_event', 'Can emit events'),),
             },
         ),
         migrations.AddField(

@@ -88,7 +88,6 @@ class Trigger(models.Model):
         verbose_name_plural = _("event triggers")
         ordering = ("kind", "name", "id")
         indexes = (models.Index(fields=["kind", "name"], name="spane_trigger_name"),)
-        permissions = (("emit_event", _("Can emit events")),)
 
     def __str__(self) -> str:
         ending = f" {self.on}" if self.on else ""
