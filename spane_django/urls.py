@@ -32,6 +32,7 @@ from .api import (
     signals,
     status,
     tokens,
+    transfer,
     versions,
     webhooks,
     workflows,
@@ -58,6 +59,8 @@ _SECRET = "api/secrets/<str:name>"  # noqa: S105  not one
 
 urlpatterns = [
     path("api/workflows", workflows.WorkflowsView.as_view(), name="workflows"),
+    path("api/workflows/import", transfer.ImportView.as_view(), name="import"),
+    path(f"{_WORKFLOW}/export", transfer.ExportView.as_view(), name="export"),
     path(_WORKFLOW, workflows.WorkflowView.as_view(), name="workflow"),
     path(f"{_WORKFLOW}/validate", workflows.ValidateView.as_view(), name="validate"),
     path(f"{_WORKFLOW}/execute", workflows.ExecuteView.as_view(), name="execute"),

@@ -12,6 +12,7 @@ from django_filters import FilterSet
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotFound
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -75,7 +76,7 @@ class EngineView(APIView):
     authentication_classes: Sequence[type[BaseAuthentication]] = AUTHENTICATION
     permission_classes: Sequence[type[BasePermission]] = (MayCall,)
     throttle_classes: Sequence[type[BaseThrottle]] = (PerCaller,)
-    parser_classes = (StrictParser,)
+    parser_classes: Sequence[type[BaseParser]] = (StrictParser,)
     renderer_classes: Sequence[type[BaseRenderer]] = (StrictRenderer,)
     content_negotiation_class: type[BaseContentNegotiation] = OnlyJson
     versioning_class = None

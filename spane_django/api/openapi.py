@@ -138,10 +138,12 @@ def extend_schema(
     """Describe a view or one of its methods, as drf-spectacular's decorator does.
 
     Args:
-        request: A JSON Schema, or a serializer; None: the operation takes no body.
+        request: A JSON Schema, one for each media type, or a serializer; None: the operation
+            takes no body.
         responses: By status; a serializer or a JSON Schema.
     """
-    body = {JSON: dict(request)} if isinstance(request, Mapping) else request
+    is_schema = isinstance(request, Mapping) and JSON not in request
+    body = {JSON: dict(request)} if is_schema else request
     answers = responses if isinstance(responses, dict) else {200: responses}
     says = spectacular_extend_schema(
         request=body,

@@ -26,6 +26,13 @@ class RegisteredShape(Shape):
     version = serializers.IntegerField()
 
 
+class ImportedShape(Shape):
+    """What has been imported, or would be."""
+
+    dryRun = serializers.BooleanField()
+    results = RegisteredShape(many=True)
+
+
 class CheckedShape(Shape):
     """What is wrong with a definition."""
 

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..authoring import workflows
-from ..core.references import written_out
+from ..authoring.transfer import Form, Source, checked, documents
 from ..core.schema import Fault
-from ..engine.publish import validate
 
 STDIN = "-"
-
-
-@dataclass(kw_only=True)
-class Source:
-    """A definition and where it came from.
-
-    Attributes:
-        name: The file, with an index if it holds several; ``python:ID`` for a Python workflow.
-        raw: The document; None if it could not be read, and `faults` says why.
-        faults: All that is wrong with it.
-        warnings: What is allowed and should be looked at.
-    """
-
-    name: str
-    raw: Any = None
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
-
-    @property
-    def workflow_id(self) -> str | None:
-        """The id that it gives itself."""
-        found = self.raw.get("id") if isinstance(self.raw, dict) else None
-        return found if isinstance(found, str) else None
+_YAML = (".yaml", ".yml")
 
 
 def sources(paths: Iterable[str], *, check_nodes: bool = True) -> list[Source]:
-    """Return the definitions of files, of the JSON files below directories, and of ``-``.
+    """Return the definitions of files, of the JSON and YAML files below directories, and of ``-``.
 
     Every definition is validated; two of the same id are a fault of the second.
 
@@ -49,7 +23,7 @@ def sources(paths: Iterable[str], *, check_nodes: bool = True) -> list[Source]:
         check_nodes: Also check types and configs against the node types of this process.
     """
     found = [source for path in paths for source in _of_path(path)]
-    return _validated(found, check_nodes=check_nodes)
+    return checked(found, check_nodes=check_nodes)
 
 
 def project_sources() -> list[Source]:
@@ -62,35 +36,23 @@ def project_sources() -> list[Source]:
         Source(name=f"python:{workflow.id}", raw=workflow.definition())
         for workflow in workflows().values()
     ]
-    return _validated(found, check_nodes=True)
-
-
-def _validated(found: list[Source], *, check_nodes: bool) -> list[Source]:
-    first: dict[str, str] = {}
-    for source in found:
-        if source.faults:
-            continue
-        _, source.faults = validate(source.raw, check_nodes=check_nodes)
-        key = source.workflow_id
-        if key is not None and first.setdefault(key, source.name) != source.name:
-            message = f"'{key}' is the id of {first[key]}, too: keep one of them"
-            source.faults.append(Fault("id", "duplicate_workflow", message))
-        if not source.faults:
-            source.warnings = list(written_out(source.raw))
-    return found
+    return checked(found)
 
 
 def _of_path(path: str) -> Iterator[Source]:
     if path == STDIN:
-        yield from _of_text("standard input", sys.stdin.read())
+        text = sys.stdin.read()
+        is_json = text.lstrip()[:1] in ("{", "[")
+        yield from documents("standard input", text, Form.JSON if is_json else Form.YAML)
         return
     place = Path(path)
     if not place.is_dir():
         yield from _of_file(place)
         return
-    files = sorted(place.rglob("*.json"))
+    files = sorted(file for file in place.rglob("*") if file.suffix in (".json", *_YAML))
     if not files:
-        yield Source(name=path, faults=[Fault("", "empty", "there is no JSON file in it")])
+        message = "there is no JSON or YAML file in it"
+        yield Source(name=path, faults=[Fault("", "empty", message)])
     for file in files:
         yield from _of_file(file)
 
@@ -101,18 +63,9 @@ def _of_file(file: Path) -> Iterator[Source]:
     except (OSError, UnicodeDecodeError) as error:
         yield Source(name=str(file), faults=[Fault("", "unreadable", str(error))])
     else:
-        yield from _of_text(str(file), text)
+        yield from documents(str(file), text, form_of(file))
 
 
-def _of_text(name: str, text: str) -> Iterator[Source]:
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        message = f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        yield Source(name=name, faults=[Fault("", "not_json", message)])
-    except RecursionError:
-        yield Source(name=name, faults=[Fault("", "not_json", "nested too deeply")])
-    else:
-        several = isinstance(document, list)
-        for index, raw in enumerate(document if several else [document]):
-            yield Source(name=f"{name}[{index}]" if several else name, raw=raw)
+def form_of(file: Path) -> Form:
+    """Return how a file is written, by its name."""
+    return Form.YAML if file.suffix in _YAML else Form.JSON

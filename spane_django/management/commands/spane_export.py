@@ -1,22 +1,22 @@
-"""`spane_export`: definitions as JSON, to keep, to review, or to bring to another site."""
+"""`spane_export`: definitions as JSON or YAML, to keep, to review, or to bring to another site."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db.models import F
 
+from ...authoring.transfer import Form, exported, written
 from ...engine.start import UnknownWorkflow
 from ...models import WorkflowVersion
 from ..base import SpaneCommand, WrongUse
+from ..reading import form_of
 
 
 class Command(SpaneCommand):
     help = (
-        "Writes the current definitions of workflows as a JSON list, which spane_import, "
+        "Writes the current definitions of workflows as a list, JSON or YAML, which spane_import, "
         "spane_validate and spane_publish read: to standard output, or with --output to a file, "
         "or with --directory to a file per workflow. Executions are not exported."
     )
@@ -24,6 +24,7 @@ class Command(SpaneCommand):
   manage.py spane_export --all > workflows.json
   manage.py spane_export onboarding billing --output some.json
   manage.py spane_export --all --directory workflows/     a file each, for version control
+  manage.py spane_export --all --directory workflows/ --format yaml
   manage.py spane_export onboarding --draft"""
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,6 +33,10 @@ class Command(SpaneCommand):
         parser.add_argument(
             "--draft", action="store_true", help="Their drafts, not the current versions."
         )
+        parser.add_argument(
+            "--format", type=Form, choices=list(Form), metavar="json|yaml",
+            help="How it is written; by default as the name of --output says, else JSON.",
+        )  # fmt: skip
         parser.add_argument("--output", type=Path, metavar="FILE", help="Write to this file.")
         parser.add_argument(
             "--directory", type=Path, metavar="DIR", help="Write to DIR, a file for each workflow."
@@ -43,7 +48,7 @@ class Command(SpaneCommand):
             raise WrongUse("Give ids of workflows, or --all.")
         if options["output"] and options["directory"]:
             raise WrongUse("Give --output or --directory, not both.")
-        found = _definitions(keys, is_draft=options["draft"])
+        found = exported(WorkflowVersion.objects.whole(), keys, is_draft=options["draft"])
         missing = [key for key in keys if key not in found]
         if missing:
             what = "draft" if options["draft"] else "current version"
@@ -55,30 +60,19 @@ class Command(SpaneCommand):
         return None
 
     def _write(self, found: dict[str, Any], options: dict[str, Any]) -> None:
-        if options["directory"]:
-            options["directory"].mkdir(parents=True, exist_ok=True)
+        directory, output = options["directory"], options["output"]
+        form = options["format"] or (form_of(output) if output else Form.JSON)
+        if directory:
+            directory.mkdir(parents=True, exist_ok=True)
             for key, definition in found.items():
-                _save(options["directory"] / f"{key}.json", definition)
-        elif options["output"]:
-            _save(options["output"], list(found.values()))
+                _save(directory / f"{key}.{form}", definition, form)
+        elif output:
+            _save(output, list(found.values()), form)
         else:
-            self.write_json(list(found.values()))
+            self.stdout.write(written(list(found.values()), form))
             return
         self.warn(f"{len(found):,} workflows written")
 
 
-def _definitions(keys: list[str], *, is_draft: bool) -> dict[str, Any]:
-    """Return definitions by the ids of their workflows, in the order of these."""
-    versions = WorkflowVersion.objects.whole().select_related("workflow").order_by("workflow__key")
-    if keys:
-        versions = versions.filter(workflow__key__in=keys)
-    if is_draft:
-        versions = versions.filter(status=WorkflowVersion.Status.DRAFT)
-    else:
-        versions = versions.filter(workflow__current_version_id=F("pk"))
-    return {version.workflow.key: version.definition for version in versions}
-
-
-def _save(file: Path, document: Any) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    file.write_text(text + "\n", encoding="utf-8")
+def _save(file: Path, document: Any, form: Form) -> None:
+    file.write_text(written(document, form), encoding="utf-8")

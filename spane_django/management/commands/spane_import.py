@@ -5,23 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import transaction
 
+from ...authoring.transfer import Source, take
 from ...clock import now
-from ...engine.db import alias, atomic
-from ...engine.drafts import save_draft
-from ...engine.publish import publish
 from ...models import WorkflowVersion
 from ..base import SpaneCommand
-from ..reading import Source, sources
+from ..reading import sources
 from .spane_validate import source_json, tell_source
 
 
 class Command(SpaneCommand):
     help = (
-        "Reads what spane_export has written (files, all JSON files below directories, '-' for "
-        "standard input) and publishes it, all or some workflows, or saves it as drafts, which "
-        "may have faults. All or nothing: if one cannot be taken, none is."
+        "Reads what spane_export has written (files, all JSON and YAML files below directories, "
+        "'-' for standard input) and publishes it, all or some workflows, or saves it as drafts, "
+        "which may have faults. All or nothing: if one cannot be taken, none is."
     )
     examples = """\
   manage.py spane_import workflows.json
@@ -52,13 +49,17 @@ class Command(SpaneCommand):
             if missing:
                 raise CommandError(f"It is in none of them: {', '.join(sorted(missing))}.")
             found = [source for source in found if source.workflow_id in options["only"]]
-        refused = [source for source in found if _is_refused(source, options)]
+        as_drafts = options["draft"]
+        refused = [source for source in found if source.is_refused(as_drafts=as_drafts)]
         if refused:
             return self._refuse(refused, options)
-        with atomic():
-            versions = [_take(source, options, check_nodes=check_nodes) for source in found]
-            if options["dry_run"]:
-                transaction.set_rollback(True, using=alias())
+        versions = take(
+            found,
+            now=now(),
+            as_drafts=as_drafts,
+            check_nodes=check_nodes,
+            dry_run=options["dry_run"],
+        )
         self._tell(found, versions, options)
         return 0
 
@@ -84,18 +85,3 @@ class Command(SpaneCommand):
             faults = f", {len(source.faults)} faults" if source.faults else ""
             self.say(f"{version} {would}{version.status}{faults}")
         return None
-
-
-def _is_refused(source: Source, options: dict[str, Any]) -> bool:
-    """Say whether a source cannot be taken; a draft needs no more than to be read and named."""
-    if not options["draft"]:
-        return bool(source.faults)
-    return source.workflow_id is None or any(
-        fault.code == "duplicate_workflow" for fault in source.faults
-    )
-
-
-def _take(source: Source, options: dict[str, Any], *, check_nodes: bool) -> WorkflowVersion:
-    if options["draft"]:
-        return save_draft(source.raw, now=now(), check_nodes=check_nodes).version
-    return publish(source.raw, now=now(), check_nodes=check_nodes)

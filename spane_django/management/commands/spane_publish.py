@@ -8,12 +8,13 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
+from ...authoring.transfer import Source
 from ...clock import now
 from ...engine.db import alias, atomic
 from ...engine.publish import publish
 from ...models import WorkflowVersion
 from ..base import SpaneCommand, WrongUse
-from ..reading import Source, project_sources, sources
+from ..reading import project_sources, sources
 from .spane_validate import source_json, tell_source
 
 

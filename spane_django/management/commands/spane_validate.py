@@ -6,15 +6,16 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from ...authoring.transfer import Source
 from ...core.schema import Fault
 from ..base import SpaneCommand, coloured
-from ..reading import Source, project_sources, sources
+from ..reading import project_sources, sources
 
 
 class Command(SpaneCommand):
     help = (
         "Checks definitions as publishing does, and lists every fault with its path: JSON "
-        "files, all JSON files below directories, '-' for standard input; without any, the "
+        "or YAML files, all of those below directories, '-' for standard input; without any, the "
         "Python workflows of the installed apps. Writes nothing. Exit code 1: there are faults."
     )
     examples = """\
