@@ -1,4 +1,4 @@
-"""The operators' pages in Django's admin: every row can be seen, none but secrets be edited.
+"""The operators' pages in Django's admin: every row can be seen, few can be edited.
 
 One module per group of pages.  `base` keeps history read-only and lists cheap, `verbs` lets
 operators act through the engine's verbs, `present` turns values into safe HTML, `filters` narrows
@@ -16,6 +16,7 @@ from .executions import ExecutionAdmin
 from .node_runs import LogLineAdmin, NodeRunAdmin
 from .runtime import ApiTokenAdmin, WorkerAdmin
 from .secrets import SecretAdmin
+from .tenants import TenantAdmin
 from .webhooks import WebhookAdmin, WebhookDeliveryAdmin
 from .workflows import WorkflowAdmin, WorkflowVersionAdmin
 
@@ -27,6 +28,7 @@ __all__ = [
     "LogLineAdmin",
     "NodeRunAdmin",
     "SecretAdmin",
+    "TenantAdmin",
     "WebhookAdmin",
     "WebhookDeliveryAdmin",
     "WorkerAdmin",

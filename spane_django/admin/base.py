@@ -3,6 +3,7 @@
 Nobody can add, change or delete a row here, whatever permissions they have: rows change through
 the engine's verbs alone (see `verbs`).  A list counts no more than `CAP` rows, joins what its
 columns need, leaves large columns in the database and reads the rest for a whole page at once.
+Rows of tenants that are none of the user's do not exist here.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise, cached_property
 
+from ..engine.scope import Scope, has_tenants, scope_of
+
 if TYPE_CHECKING:
     # Generic for the type checker only.
     _Paginator = Paginator[Any]
-    _ModelAdmin = admin.ModelAdmin[Any]
+    ModelAdmin = admin.ModelAdmin[Any]
 else:
-    _Paginator, _ModelAdmin = Paginator, admin.ModelAdmin
+    _Paginator, ModelAdmin = Paginator, admin.ModelAdmin
 
 CAP = 10_000
 
@@ -36,6 +39,15 @@ CAP = 10_000
 def has_perm(request: HttpRequest, codename: str) -> bool:
     """Say whether the user has a permission of this package."""
     return request.user.has_perm(f"spane_django.{codename}")
+
+
+def scope_in(request: HttpRequest) -> Scope:
+    """Return whose rows a request may see and touch; asked for once per request."""
+    known: Scope | None = getattr(request, "spane_scope", None)
+    if known is None:
+        known = scope_of(request.user)  # type: ignore[arg-type]  # no page of ours is anonymous
+        setattr(request, "spane_scope", known)  # noqa: B010  # requests declare no such attribute
+    return known
 
 
 class CappedPaginator(_Paginator):
@@ -70,11 +82,11 @@ class Rows(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         rows = list(self.result_list)
-        self.model_admin.prepare(rows)
+        self.model_admin.prepare(rows, scope_in(request))
         self.result_list = rows
 
 
-class ReadOnlyAdmin(_ModelAdmin):
+class ReadOnlyAdmin(ModelAdmin):
     """Pages on which nothing can be edited.
 
     Attributes:
@@ -112,14 +124,22 @@ class ReadOnlyAdmin(_ModelAdmin):
         """Say whether the user may see inputs and outputs."""
         return has_perm(request, "view_payload")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return scope_in(request).within(super().get_queryset(request))
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        shown = list(super().get_list_display(request))
+        has_tenant = any(field.name == "tenant" for field in self.opts.fields)
+        return [*shown, "tenant"] if has_tenants() and has_tenant else shown
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return list(flatten_fieldsets(self.get_fieldsets(request, obj)))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Rows
 
-    def prepare(self, rows: list[Any]) -> None:
-        """Read what the columns of a page need beyond its rows."""
+    def prepare(self, rows: list[Any], scope: Scope) -> None:
+        """Read what the columns of a page need beyond its rows, as far as ``scope`` goes."""
 
     def facts(self, obj: Any) -> Iterator[tuple[str, Any]]:
         """Return the fields of a row that have a value, each with its label."""

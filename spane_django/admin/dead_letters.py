@@ -15,7 +15,7 @@ from ..engine import retry
 from ..models import DeadLetter, NodeRun
 from ..models.payloads import shown
 from .base import has_perm
-from .filters import ErrorTypeFilter, NodeFilter, ResolvedFilter
+from .filters import ErrorTypeFilter, NodeFilter, ResolvedFilter, WorkflowFilter
 from .node_runs import OfExecution
 from .present import brief, chip, code, instant, lately, link, page_of, pretty
 from .verbs import Order, Verb, VerbsAdmin
@@ -64,7 +64,12 @@ class DeadLetterAdmin(OfExecution, VerbsAdmin):
     list_display = (
         "identity", "standing", "error", "workflow_and_execution", "attempts", "lately",
     )  # fmt: skip
-    list_filter = (ResolvedFilter, ErrorTypeFilter, NodeFilter, "execution__workflow")
+    list_filter = (
+        ResolvedFilter,
+        ErrorTypeFilter,
+        NodeFilter,
+        ("execution__workflow", WorkflowFilter),
+    )
     list_defer = (
         "input", "traceback", "execution__input", "execution__workflow__description",
     )  # fmt: skip

@@ -17,12 +17,13 @@ from django.utils.translation import gettext_lazy as _
 from ..clock import now as current_time
 from ..core.statuses import ExecutionStatus
 from ..engine.explain import explain
+from ..engine.scope import Scope
 from ..models import DeadLetter, Execution, LogLine, NodeRun, WorkflowVersion
 from ..models.payloads import shown
 from ..models.story import LogEntry, output
 from .base import has_perm
 from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
-from .filters import CreatedFilter, LevelFilter, ids_beginning_with
+from .filters import CreatedFilter, LevelFilter, WorkflowFilter, ids_beginning_with
 from .live import LiveAdmin
 from .present import (
     brief,
@@ -66,7 +67,7 @@ class ExecutionAdmin(LiveAdmin):
     list_display = (
         "identity", "workflow_or_replay", "standing", "progress", "lately", "took",
     )  # fmt: skip
-    list_filter = ("status", "workflow", CreatedFilter, LevelFilter)
+    list_filter = ("status", ("workflow", WorkflowFilter), CreatedFilter, LevelFilter)
     list_select_related = ("workflow", "version")
     list_defer = ("input", "workflow__description", "version__definition")
     search_fields = ("id",)
@@ -94,7 +95,7 @@ class ExecutionAdmin(LiveAdmin):
         ids = ids_beginning_with(search_term)
         return (queryset.filter(pk__range=ids) if ids else queryset.none()), False
 
-    def prepare(self, rows: list[Any]) -> None:
+    def prepare(self, rows: list[Any], scope: Scope) -> None:
         ids = [row.pk for row in rows if row.status != ExecutionStatus.COMPLETED]
         done = dict(
             NodeRun.objects.filter(execution__in=ids, status__in=DONE)

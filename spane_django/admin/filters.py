@@ -18,7 +18,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ..clock import now as current_time
-from ..models import DeadLetter
+from ..models import DeadLetter, Workflow
+from .base import scope_in
 
 _HEX_DIGITS = 32
 _CHOICES = 50
@@ -98,6 +99,14 @@ class LevelFilter(_DefaultFilter):
         return queryset if asks or self.value() == self.ALL else queryset.filter(parent=None)
 
 
+class WorkflowFilter(admin.RelatedFieldListFilter):
+    """Narrows a list to one of the workflows that the user may see."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        found = scope_in(request).within(Workflow.objects.order_by("key", "tenant"))
+        return [(pk, name) for pk, name in found.values_list("pk", "name")]
+
+
 class ResolvedFilter(_DefaultFilter):
     """Shows open dead letters unless asked for others."""
 
@@ -125,7 +134,8 @@ class _OpenLetters(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         column = str(self.parameter_name)
-        values = DeadLetter.objects.open().order_by(column).values_list(column, flat=True)
+        letters = scope_in(request).within(DeadLetter.objects.open())
+        values = letters.order_by(column).values_list(column, flat=True)
         known = list(values.distinct()[:_CHOICES])
         chosen = request.GET.get(column)
         if chosen and chosen not in known:

@@ -15,10 +15,10 @@ from django.urls import URLPattern, path, reverse
 
 from ..core.statuses import ExecutionStatus
 from ..engine.control import UnknownExecution
-from ..engine.scope import EVERYTHING, scope_of
 from ..models import Execution, NodeRun
 from ..observability.position import Position, UnknownPosition, read_position
 from ..observability.stream import Event, Follower
+from .base import scope_in
 from .execution_nodes import NodesAdmin
 from .present import ICONS, WORDS
 
@@ -65,8 +65,8 @@ class LiveAdmin(NodesAdmin):
         return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 
     def _is_within(self, request: HttpRequest, pk: UUID) -> bool:
-        scope = scope_of(request.user)  # type: ignore[arg-type]  # never anonymous
-        if scope is EVERYTHING:
+        scope = scope_in(request)
+        if scope.tenants is None:
             return True
         return scope.within(Execution.objects.filter(pk=pk)).exists()
 

@@ -15,8 +15,9 @@ from ..clock import now as current_time
 from ..conf import settings
 from ..core.errors import SpaneError
 from ..engine import tokens
+from ..engine.scope import Scope
 from ..models import ApiToken, NodeRun, Worker
-from .base import ReadOnlyAdmin, has_perm
+from .base import ReadOnlyAdmin, has_perm, scope_in
 from .present import chip, code, instant, lately
 from .verbs import Order, Verb, VerbsAdmin
 
@@ -33,14 +34,14 @@ class WorkerAdmin(ReadOnlyAdmin):
     empty_hint = _("No worker has been at work yet. Start one:")
     empty_command = "python manage.py rqworker spane"
 
-    def prepare(self, rows: list[Any]) -> None:
+    def prepare(self, rows: list[Any], scope: Scope) -> None:
         found = NodeRun.objects.running().filter(worker_id__in=[row.pk for row in rows])
         counts = dict(found.order_by().values_list("worker_id").annotate(Count("pk")))
         for row in rows:
             row.running = counts.get(row.pk, 0)
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        self.prepare([obj])
+        self.prepare([obj], scope_in(request))
         return {"chip": self.standing(obj)}
 
     @admin.display(description=_("status"))
@@ -81,7 +82,7 @@ class NotRevoked(SpaneError):
 
 
 def _revoke(pk: int, order: Order) -> None:
-    if not tokens.revoke(pk, now=order.now):
+    if not tokens.revoke(pk, now=order.now, by=order.by):
         raise NotRevoked
 
 
@@ -104,12 +105,14 @@ REVOKE = Verb(
 class ApiTokenAdmin(VerbsAdmin):
     """API tokens, by name; the token itself is shown once, by the command that makes it."""
 
-    list_display = ("name", "standing", "user", "begins_with", "created", "expires", "revoked")
+    list_display = ("name", "standing", "user", "scope", "begins_with", "used", "expires")
     list_select_related = ("user",)
     search_fields = ("name", "prefix")
     actions = ("revoke_selected",)
     verbs = (REVOKE,)
-    fields = ("name", "user", "begins_with", "created", "expires", "revoked")
+    fields = (
+        "name", "user", "scope", "tenant", "begins_with", "created", "used", "expires", "revoked",
+    )  # fmt: skip
     empty_hint = _("No program has a token for the API yet. Make one; it is shown once:")
     empty_command = "python manage.py spane_token USERNAME"
 
@@ -128,6 +131,10 @@ class ApiTokenAdmin(VerbsAdmin):
     @admin.display(description=_("created"))
     def created(self, token: ApiToken) -> SafeString | None:
         return instant(token.created_at)
+
+    @admin.display(description=_("last used"))
+    def used(self, token: ApiToken) -> SafeString | None:
+        return lately(token.last_used_at)
 
     @admin.display(description=_("expires"))
     def expires(self, token: ApiToken) -> SafeString | None:

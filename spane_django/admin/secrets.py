@@ -149,7 +149,7 @@ class SecretAdmin(ReadOnlyAdmin):
     def facts(self, obj: Any) -> Iterator[tuple[str, Any]]:
         return iter(())  # the form shows them
 
-    def prepare(self, rows: list[Any]) -> None:
+    def prepare(self, rows: list[Any], scope: Scope) -> None:
         uses = uses_of(rows)
         for row in rows:
             row.uses = uses[row.pk]
@@ -157,7 +157,7 @@ class SecretAdmin(ReadOnlyAdmin):
     @admin.display(description=_("used by"))
     def used_by(self, secret: Any) -> object:
         if not hasattr(secret, "uses"):
-            self.prepare([secret])
+            self.prepare([secret], EVERYTHING)
         links = (
             (list_of(Workflow, self.site, q=use.workflow), use.workflow, use.version)
             for use in secret.uses

@@ -37,7 +37,7 @@ from django.utils.translation import ngettext
 
 from ..clock import now as current_time
 from ..engine.control import each
-from .base import ReadOnlyAdmin
+from .base import ReadOnlyAdmin, scope_in
 from .present import list_of
 
 AT_ONCE = 1_000
@@ -130,6 +130,7 @@ class VerbsAdmin(ReadOnlyAdmin):
         if len(keys) > AT_ONCE:
             told = _("Only the first %(count)d are taken at once: repeat it for the others.")
             self.message_user(request, told % {"count": AT_ONCE}, messages.WARNING)
+        self._require_within(request, keys[:AT_ONCE])
         return self._ask_or_do(request, verb, keys[:AT_ONCE], back=request.get_full_path())
 
     def verb_view(self, request: HttpRequest, name: str) -> HttpResponse:
@@ -142,6 +143,7 @@ class VerbsAdmin(ReadOnlyAdmin):
         if not self.may(request, verb):
             raise PermissionDenied
         keys, back = self._posted_keys(request), self._posted_back(request)
+        self._require_within(request, keys)
         if "confirmed" in request.POST:
             return self.carry_out(request, verb, keys, back=back)
         return self._ask_or_do(request, verb, keys, back=back)
@@ -212,6 +214,15 @@ class VerbsAdmin(ReadOnlyAdmin):
             left = ngettext("%(count)d was left alone", "%(count)d were left alone", count)
             text = left % {"count": count} + ": " + "; ".join(told)
             self.message_user(request, text, messages.WARNING)
+
+    def _require_within(self, request: HttpRequest, keys: Sequence[Any]) -> None:
+        """Refuse a request that names rows of another tenant, or that only others may change."""
+        scope = scope_in(request)
+        if scope.tenants is None:
+            return
+        rows = scope.within(self.model._default_manager.filter(pk__in=keys), changing=True)
+        if rows.count() < len(set(keys)):
+            raise Http404
 
     def _posted_keys(self, request: HttpRequest) -> list[Any]:
         texts = [text for text in request.POST.get("ids", "").split(",") if text]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -25,10 +26,11 @@ from ..clock import now as current_time
 from ..core.errors import SpaneError
 from ..core.statuses import ExecutionStatus
 from ..engine import enable as enabling
+from ..engine.scope import Scope
 from ..engine.start import StartOptions, start
 from ..models import Execution, Workflow, WorkflowVersion
-from .base import ReadOnlyAdmin, Rows, has_perm
-from .filters import first_id
+from .base import ReadOnlyAdmin, Rows, has_perm, scope_in
+from .filters import WorkflowFilter, first_id
 from .picture import picture_of
 from .present import chip, code, instant, link, list_of, page_of, pretty, query
 from .verbs import Order, Verb, VerbsAdmin
@@ -39,15 +41,17 @@ DEFINITION_CHARACTERS = 100_000
 
 
 def _enable(pk: int, order: Order) -> None:
-    enabling.enable(_key(pk), now=order.now, by=order.by, reason=order.reason)
+    key, tenant = _named(pk)
+    enabling.enable(key, now=order.now, by=order.by, reason=order.reason, tenant=tenant)
 
 
 def _disable(pk: int, order: Order) -> None:
-    enabling.disable(_key(pk), now=order.now, by=order.by, reason=order.reason)
+    key, tenant = _named(pk)
+    enabling.disable(key, now=order.now, by=order.by, reason=order.reason, tenant=tenant)
 
 
-def _key(pk: int) -> str:
-    return Workflow.objects.filter(pk=pk).values_list("key", flat=True).first() or ""
+def _named(pk: int) -> tuple[str, str]:
+    return Workflow.objects.filter(pk=pk).values_list("key", "tenant").first() or ("", "")
 
 
 def _is_enabled(workflow: Workflow) -> bool:
@@ -90,6 +94,16 @@ class StartForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "dir": "ltr"}),
     )
 
+    def __init__(self, *args: Any, tenants: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tenant"] = forms.ChoiceField(
+            label=_("Tenant"),
+            choices=[(tenant, tenant) for tenant in tenants],
+            initial=tenants[0],
+            required=bool(tenants[0]),
+            widget=forms.Select if len(tenants) > 1 else forms.HiddenInput,
+        )
+
     def clean_given(self) -> Any:
         try:
             return json.loads(self.cleaned_data["given"])
@@ -120,9 +134,9 @@ class WorkflowAdmin(VerbsAdmin):
             *super().get_urls(),
         ]
 
-    def prepare(self, rows: list[Any]) -> None:
+    def prepare(self, rows: list[Any], scope: Scope) -> None:
         counted = (
-            Execution.objects.top_level()
+            scope.within(Execution.objects.top_level())
             .filter(workflow__in=rows, pk__gte=first_id(current_time() - _DAY))
             .order_by()
             .values_list("workflow", "status")
@@ -135,7 +149,7 @@ class WorkflowAdmin(VerbsAdmin):
             row.status_counts = counts[row.pk]
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        self.prepare([obj])
+        self.prepare([obj], scope_in(request))
         versions = obj.versions.whole().order_by("-number").defer("definition")
         return {
             **super().page(request, obj),
@@ -156,7 +170,8 @@ class WorkflowAdmin(VerbsAdmin):
             raise Http404
         if not (self.has_view_permission(request, workflow) and self.has_run_permission(request)):
             raise PermissionDenied
-        form = StartForm(request.POST if request.method == "POST" else None)
+        tenants = self._tenants(request, workflow)
+        form = StartForm(request.POST if request.method == "POST" else None, tenants=tenants)
         started = self._start(request, workflow, form) if form.is_valid() else None
         if started is not None:
             self.log_change(request, workflow, f"start: {started.pk}")
@@ -173,10 +188,20 @@ class WorkflowAdmin(VerbsAdmin):
         request.current_app = self.site
         return TemplateResponse(request, "admin/spane_django/workflow/start.html", context)
 
+    def _tenants(self, request: HttpRequest, workflow: Workflow) -> list[str]:
+        """Return for which tenants the user may start a workflow; "": for none."""
+        tenants = scope_in(request).tenants
+        if workflow.tenant or tenants is None:
+            return [workflow.tenant]
+        if not tenants:
+            raise PermissionDenied
+        return sorted(tenants)
+
     def _start(self, request: HttpRequest, workflow: Workflow, form: StartForm) -> Execution | None:
         try:
             options = StartOptions(
                 idempotency_key=f"admin-form-{form.cleaned_data['key']}",
+                tenant=form.cleaned_data["tenant"],
                 by=request.user,  # type: ignore[arg-type]  # never anonymous
             )
             return start(
@@ -254,7 +279,7 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
     """Versions as they were published, drafts and archived ones included."""
 
     list_display = ("identity", "of_workflow", "number", "stage", "published", "published_by")
-    list_filter = ("workflow", "status")
+    list_filter = (("workflow", WorkflowFilter), "status")
     list_select_related = ("workflow", "published_by")
     list_defer = ("definition", "workflow__description")
     ordering = ("-id",)
