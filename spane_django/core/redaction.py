@@ -16,6 +16,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from urllib.parse import quote
 
 from .json import Json
@@ -68,6 +69,10 @@ class Redactor:
             return [self.json(item) for item in value]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return HIDDEN if is_number and str(value) in self._numbers else value
+
+
+HIDING: ContextVar[Redactor | None] = ContextVar("spane_hiding", default=None)
+"""What the node has opened whose code is on this thread, or in this task; None: nothing."""
 
 
 def _texts(value: str) -> Iterator[str]:

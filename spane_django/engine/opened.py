@@ -10,9 +10,7 @@ checkpoint and whatever else it answers, before any of it is shortened or stored
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
@@ -21,14 +19,13 @@ from django.db.models import Q, Subquery
 
 from ..core.json import decode, encode
 from ..core.outcome import Child, Outcome, Permanent, Result, Wait
-from ..core.redaction import Redactor
+from ..core.redaction import HIDING, Redactor
 from ..models import Execution, Secret
 from .finished import Line
 from .reading import read
 from .vault import Unsealable, open_sealed
 
 _NOTHING = Redactor(())
-_hiding: ContextVar[Redactor] = ContextVar("spane_hiding", default=_NOTHING)
 
 
 class MissingSecret(Permanent, KeyError):
@@ -75,12 +72,12 @@ class Opened(Mapping[str, str]):
             raise MissingSecret(_missing(missing))
         self._values |= {name: _open(name, text) for name, text in sealed.items()}
         self._redactor = Redactor(self._values.values())
-        _hiding.set(self._redactor)
+        HIDING.set(self._redactor)
 
     def close(self) -> None:
         """Say that the attempt is over, as far as the process's own log is concerned."""
         if self._values:
-            _hiding.set(_NOTHING)
+            HIDING.set(None)
 
     def hide(self, text: str) -> str:
         """Return a text without the values."""
@@ -129,26 +126,6 @@ class Opened(Mapping[str, str]):
     def _within_reach(self) -> Any:
         tenant = Execution.objects.filter(pk=self._execution_id).values("tenant")
         return Secret.objects.filter(Q(tenant="") | Q(tenant=Subquery(tenant)))
-
-
-class HideSecrets(logging.Filter):
-    """Keeps opened secrets out of a log of the process: put it on the handlers of workers.
-
-    It knows what the node that logs, or for which a library logs, has opened: on its own thread,
-    or in its own task.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        hide = _hiding.get()
-        if hide:
-            record.msg, record.args = hide.text(record.getMessage()), None
-            if record.exc_info:
-                record.exc_text = hide.text(_FORMATTER.formatException(record.exc_info))
-                record.exc_info = None
-        return True
-
-
-_FORMATTER = logging.Formatter()
 
 
 def _open(name: str, sealed: str) -> str:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from ..core.json import Json
+from ..core.redaction import HIDING
 from ..core.running import RUNNING
 
 FIELDS = (
@@ -29,6 +30,7 @@ FIELDS = (
 )  # fmt: skip
 """What a record is told of the attempt that made it."""
 
+_PLAIN_TEXT = logging.Formatter()
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -42,11 +44,28 @@ class NodeFilter(logging.Filter):
         return True
 
 
+class HideSecrets(logging.Filter):
+    """Keeps opened secrets out of a log of the process: put it on the handlers of workers.
+
+    It knows what the node that logs, or for which a library logs, has opened: on its own thread,
+    or in its own task.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if hide := HIDING.get():
+            record.msg, record.args = hide.text(record.getMessage()), None
+            if record.exc_info:
+                record.exc_text = hide.text(_PLAIN_TEXT.formatException(record.exc_info))
+                record.exc_info = None
+        return True
+
+
 class JsonLines(logging.Formatter):
     """Writes a record as one line of JSON.
 
     ``time``, ``level``, ``logger`` and ``message``; of an attempt what is not empty of `FIELDS`;
-    ``exception`` with its traceback; and whatever else the record was given as ``extra``.
+    ``exception`` with its traceback; and whatever else the record was given as ``extra``.  What
+    the attempt has opened of secrets is hidden in all of it.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -58,11 +77,16 @@ class JsonLines(logging.Formatter):
             **{name: value for name, value in about_here().items() if value != ""},
             **dict(_extra(record)),
         }
-        if record.exc_info:
+        if record.exc_text:
+            line["exception"] = record.exc_text
+        elif record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        text = json.dumps(line, default=str, ensure_ascii=False)
+        if hide := HIDING.get():
+            text = json.dumps(hide.json(json.loads(text)), ensure_ascii=False)
+        return text
 
 
 def about_here() -> dict[str, Json]:

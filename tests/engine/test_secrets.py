@@ -28,7 +28,7 @@ from spane_django.core.outcome import (
 )
 from spane_django.engine import vault
 from spane_django.engine.advice import advice, uses_of
-from spane_django.engine.opened import HideSecrets, MissingSecret
+from spane_django.engine.opened import MissingSecret
 from spane_django.engine.reading import reader
 from spane_django.engine.run import run, run_async
 from spane_django.engine.scope import Scope
@@ -45,6 +45,7 @@ from spane_django.engine.secrets import (
 )
 from spane_django.models import Attempt, AuditEntry, DeadLetter, Execution, LogLine, NodeRun, Secret
 from spane_django.nodes.base import Context, Node, registry
+from spane_django.observability.logs import HideSecrets
 from tests.doubles import bodies
 from tests.engine.helpers import NOON, Machine, after, definition, node_run, outputs, statuses
 

@@ -16,6 +16,7 @@ import pytest
 
 from spane_django.core.running import RUNNING
 from spane_django.engine.run import run_async
+from spane_django.engine.secrets import create_secret
 from spane_django.nodes.base import Context, Node, registry
 from spane_django.observability.logs import FIELDS, JsonLines, NodeFilter
 from tests.engine.helpers import Machine
@@ -157,6 +158,27 @@ def test_an_exception_is_one_line_too(machine: Machine, does: Any, logged: Lines
     assert line["exception"].endswith("KeyError: 'no\\nsuch'")
 
 
+def test_a_line_shows_no_secret_that_the_node_has_opened(
+    machine: Machine, does: Any, logged: Lines
+) -> None:
+    def call(ctx: Context) -> None:
+        token = ctx.secrets["stripe"]
+        log.info("GET /?token=%s", token, extra={"header": {"auth": f"Bearer {token}"}})
+        try:
+            raise ValueError(token)
+        except ValueError:
+            log.exception("failed")
+
+    create_secret("stripe", "sk_live_12345678", now=machine.now)
+    does["a"] = call
+    machine.begin({"a": []})
+    machine.drain()
+
+    first, second = logged.lines
+    assert (first["message"], first["header"]) == ("GET /?token=***", {"auth": "Bearer ***"})
+    assert second["exception"].endswith("ValueError: ***")
+
+
 def test_what_json_does_not_know_is_written_as_text(logged: Lines) -> None:
     log.info("one", extra={"thing": {1}, "who": object})
 
@@ -201,9 +223,16 @@ def test_logging_can_be_set_up_before_any_model_is_loaded() -> None:
     logging_setting = {
         "version": 1,
         "formatters": {"json": {"()": "spane_django.observability.logs.JsonLines"}},
-        "filters": {"node": {"()": "spane_django.observability.logs.NodeFilter"}},
+        "filters": {
+            "node": {"()": "spane_django.observability.logs.NodeFilter"},
+            "secrets": {"()": "spane_django.observability.logs.HideSecrets"},
+        },
         "handlers": {
-            "out": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["node"]}
+            "out": {
+                "class": "logging.StreamHandler",
+                "formatter": "json",
+                "filters": ["node", "secrets"],
+            }
         },
         "root": {"handlers": ["out"], "level": "INFO"},
     }
