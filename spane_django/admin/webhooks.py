@@ -131,7 +131,16 @@ class WebhookAdmin(VerbsAdmin):
     search_fields = ("name", "workflow_key")
     actions = ("enable_selected", "disable_selected")
     verbs = (ENABLE, DISABLE, ROTATE)
-    fields = ("name", "workflow_key", "where", "log", "signature", "old_until", "created")
+    fields = (
+        "name",
+        "workflow_key",
+        "where",
+        "log",
+        "signature",
+        "declared",
+        "old_until",
+        "created",
+    )
     empty_hint = _("No workflow has a webhook yet. Make one:")
     empty_command = "python manage.py spane_webhooks create WORKFLOW"
 
@@ -182,6 +191,8 @@ class WebhookAdmin(VerbsAdmin):
 
     @admin.display(description=_("status"))
     def standing(self, webhook: Webhook) -> SafeString:
+        if webhook.is_retired:
+            return chip("skipped", _("retired"))
         if webhook.is_enabled:
             return chip("completed", _("enabled"))
         return chip("cancelled", _("disabled"))

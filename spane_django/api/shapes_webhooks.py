@@ -49,6 +49,8 @@ class WebhookShape(Shape):
     input = AnyJson(allow_null=True, help_text="Expressions over the request; null: all of it.")
     dedupeKey = serializers.CharField(allow_blank=True)
     response = ResponseShape()
+    declared = serializers.BooleanField(help_text="By the workflow's definition.")
+    retired = serializers.BooleanField(help_text="The current version does not declare it.")
     createdAt = serializers.DateTimeField()
     oldSecretUntil = serializers.DateTimeField(allow_null=True)
     curl = serializers.CharField(allow_null=True, help_text="A command that calls it.")

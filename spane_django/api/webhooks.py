@@ -59,6 +59,8 @@ class _WebhookView(EngineView):
             **facts_of(webhook),
             "path": webhook.path if is_told else webhook.shown_path,
             "url": url,
+            "declared": bool(webhook.declared),
+            "retired": webhook.is_retired,
             "createdAt": webhook.created_at,
             "oldSecretUntil": webhook.old_secret_until,
             "curl": curl(webhook, url) if url else None,

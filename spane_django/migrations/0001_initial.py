@@ -62,6 +62,8 @@ class Migration(migrations.Migration):
                 ('path', models.CharField(max_length=200, unique=True, verbose_name='path')),
                 ('methods', models.JSONField(default=list, verbose_name='methods')),
                 ('is_enabled', models.BooleanField(default=True, help_text='A disabled webhook answers as if it did not exist.', verbose_name='enabled')),
+                ('declared', models.CharField(blank=True, default='', help_text="By the workflow's definition; empty: made by hand.", max_length=200, verbose_name='declared as')),
+                ('is_retired', models.BooleanField(default=False, help_text='The current version does not declare it.', verbose_name='retired')),
                 ('signature', models.CharField(choices=[('none', 'unsigned'), ('github', 'GitHub'), ('stripe', 'Stripe'), ('slack', 'Slack'), ('hmac', 'HMAC')], max_length=10, verbose_name='signature')),
                 ('scheme', models.JSONField(blank=True, default=dict, help_text='Of an HMAC that is no preset.', verbose_name='scheme')),
                 ('tolerance_seconds', models.PositiveIntegerField(default=300, help_text='How old, in seconds, a signed time may be.', verbose_name='tolerance')),

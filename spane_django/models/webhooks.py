@@ -39,6 +39,13 @@ class Webhook(models.Model):
         default=True,
         help_text=_("A disabled webhook answers as if it did not exist."),
     )
+    declared = models.CharField(
+        _("declared as"), max_length=200, blank=True, default="",
+        help_text=_("By the workflow's definition; empty: made by hand."),
+    )  # fmt: skip
+    is_retired = models.BooleanField(
+        _("retired"), default=False, help_text=_("The current version does not declare it.")
+    )
     signature = models.CharField(_("signature"), max_length=10, choices=Signature.choices)
     scheme = models.JSONField(
         _("scheme"), default=dict, blank=True, help_text=_("Of an HMAC that is no preset.")
@@ -70,6 +77,11 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes anything in."""
+        return self.is_enabled and not self.is_retired
 
     @property
     def is_signed(self) -> bool:

@@ -9,6 +9,7 @@ and started by the engine, in the transaction of that end (`engine.sequels`).
 from __future__ import annotations
 
 from ..engine import declared
+from .declared_webhooks import WebhookKind
 from .listeners import EVENTS, WORKFLOWS
 
 
@@ -16,3 +17,4 @@ def connect() -> None:
     """Tell the engine which kinds of triggers definitions may declare."""
     declared.kinds["event"] = EVENTS
     declared.kinds["workflow"] = WORKFLOWS
+    declared.kinds["webhook"] = WebhookKind()

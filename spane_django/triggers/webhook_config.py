@@ -106,13 +106,14 @@ def require(given: Any, schema: Schema = WEBHOOK, *, is_new: bool = False) -> Ma
     whole = {**schema, "required": ["workflowId"]} if is_new else schema
     faults = list(faults_in(whole, given, ""))
     if isinstance(given, dict) and schema is WEBHOOK:
-        faults += _faults(given)
+        faults += semantic_faults(given)
     if faults:
         raise InvalidWebhook(faults)
     return dict(given)
 
 
-def _faults(given: Mapping[str, Any]) -> Iterator[Fault]:
+def semantic_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with what has the right shape, or any."""
     signature, response = given.get("signature"), given.get("response")
     yield from _signature_faults(signature) if isinstance(signature, dict) else ()
     yield from _network_faults(given.get("networks"))

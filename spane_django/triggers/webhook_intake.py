@@ -164,7 +164,8 @@ def _admitted(incoming: Incoming, *, now: datetime) -> tuple[Webhook, str]:
 def _found(incoming: Incoming) -> Webhook | None:
     if len(incoming.path) > 200 or not _PATH.match(incoming.path):
         return None
-    return Webhook.objects.using(alias()).filter(path=incoming.path, is_enabled=True).first()
+    found = Webhook.objects.using(alias()).filter(path=incoming.path).first()
+    return found if found is not None and found.is_open else None
 
 
 def _digest(webhook: Webhook | None, incoming: Incoming, *, now: datetime) -> str | None:

@@ -57,12 +57,14 @@ def create(
     now: datetime,
     tenant: str = "",
     by: AbstractBaseUser | None = None,
+    declared: str = "",
 ) -> tuple[Webhook, str]:
     """Make a webhook; return it with its secret, for the only time.
 
     Args:
         given: What it does, as `webhook_config` says.
         tenant: Who owns it, and whose workflow it starts.
+        declared: What the definition that declares it calls it; "": it is made by hand.
 
     Returns:
         The webhook, and the secret that was made for it; "" if one was given or none is needed.
@@ -75,6 +77,7 @@ def create(
     kind = asked.get("signature", {"kind": Webhook.Signature.NONE})["kind"]
     webhook = Webhook(
         tenant=tenant,
+        declared=declared,
         created_at=now,
         name=asked["workflowId"],
         methods=["POST"],
@@ -108,11 +111,12 @@ def change(
         _save(webhook)
         after = facts_of(webhook)
         changed = [name for name in after if after[name] != before[name]]
-        _record(
-            "change_webhook", webhook, now=now, by=by,
-            before={name: before[name] for name in changed},
-            after={name: after[name] for name in changed},
-        )  # fmt: skip
+        if changed or "secret" in asked:
+            _record(
+                "change_webhook", webhook, now=now, by=by,
+                before={name: before[name] for name in changed},
+                after={name: after[name] for name in changed},
+            )  # fmt: skip
     return webhook, made
 
 

@@ -91,7 +91,6 @@ class World:
         # Unknown types and faulty configs are found by the nodes, unless the case is about it.
         is_about_it = any(key.startswith("register_error") for key in self.case["expect"])
         publish(raw, now=utc_now(), check_nodes=is_about_it)
-        self._sender.open(raw)
 
     def _start(self, workflow: Any, step: Step) -> None:
         key = workflow if isinstance(workflow, str) else step.get("workflow")
@@ -120,6 +119,7 @@ class World:
                 self.bulk_ids.append("")
 
     def _webhook(self, given: Mapping[str, Any], step: Step) -> None:
+        self._sender.meet()
         self.webhook_counts.append(self._sender.send(**given))
 
     def _wait_end(self, name: Any, step: Step) -> None:
