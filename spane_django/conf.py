@@ -74,6 +74,8 @@ class Settings:
         STREAMS: The most event streams that one web server process keeps open; each costs about
             a query a second.
         STREAMS_PER_USER: The most of them that one user has.
+        WAITERS: The most requests of one process that wait for the end of what they start; one
+            more is answered at once.  Each holds a thread of the web server.
         DISPATCHER: Dotted path of what wakes workers.
         TENANT_MODEL: The model of tenants, as ``app_label.Model``: the project's own, or the
             built-in ``spane_django.Tenant``.  None: there are no tenants, at no cost.
@@ -124,6 +126,7 @@ class Settings:
     PREPARE_STATEMENTS: bool = True
     STREAMS: int = 200
     STREAMS_PER_USER: int = 20
+    WAITERS: int = 8
     DISPATCHER: str = "spane_django.dispatch.rq.wake"
     TENANT_MODEL: str | None = None
     TENANT_RESOLVER: str | None = None

@@ -9,18 +9,35 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..clock import now as current_time
+from ..core.errors import InvalidInput
+from ..core.schema import Fault
+from ..engine.bulk import advance, begin, plan
+from ..engine.letters import FILTER, letters_of
 from ..engine.retry import UnknownDeadLetter, discard_dead_letter, retry_dead_letter
 from ..models import DeadLetter
 from .auth import may_see_payloads, user_of
 from .base import EngineView, row_key
+from .bulk import present_operation
+from .examples import LETTERS
 from .executions import REASON
 from .filters import filtered
 from .filtersets import DeadLetterFilters
-from .openapi import extend_schema, page_of
+from .openapi import extend_schema, object_of, page_of, sent
 from .pages import page
 from .present import present_dead_letter
 from .shapes import DeadLetterShape
+from .shapes_operating import LettersShape, OperationShape
 from .wire import body_of
+
+ALL_LETTERS = object_of(
+    {
+        **FILTER,
+        "all": {"const": True, "description": "Instead of a filter."},
+        "dryRun": {"type": "boolean", "default": True},
+        **REASON["properties"],
+    }
+)
+_NESTED = {"nested": True}
 
 
 class DeadLettersView(EngineView):
@@ -42,6 +59,50 @@ class DeadLettersView(EngineView):
             return present_dead_letter(letter, with_payloads=shows)
 
         return page(request, chosen, present, ordering=("-id",))
+
+
+class AllLettersView(EngineView):
+    """Does one thing with all open dead letters that a filter chooses.
+
+    Only counts unless ``dryRun`` is false.  Then the first step is taken at once, and
+    ``GET /api/executions/bulk/<operationId>`` tells how far the operation is; it counts
+    executions.
+    """
+
+    permissions = {"POST": "spane_django.retry_execution"}
+    verb: ClassVar[str]
+
+    @extend_schema(
+        request=ALL_LETTERS,
+        responses={200: LettersShape, 202: OperationShape},
+        examples=[sent("Of one error", LETTERS)],
+    )
+    def post(self, request: Request) -> Response:
+        body = body_of(request, ALL_LETTERS)
+        chosen = {name: body[name] for name in FILTER if name in body}
+        if bool(chosen) == ("all" in body):
+            message = "name a filter, or else write 'all': true"
+            raise InvalidInput([Fault("all", "unfitting", message)])
+        if body.get("dryRun", True):
+            plan(self.verb, _NESTED, chosen, tenant=self.tenant)
+            letters = self.scope.within(letters_of(chosen)).count()
+            return Response({"verb": self.verb, "dryRun": True, "count": letters})
+        who = {"now": current_time(), "by": user_of(request), "reason": body.get("reason", "")}
+        begun = begin(self.verb, _NESTED, chosen, tenant=self.tenant, **who)
+        done = advance(begun.pk, now=current_time(), keeps_driver=True)
+        return Response(present_operation(done), status=202)
+
+
+class RetryAllView(AllLettersView):
+    """Runs the nodes of all open dead letters again that a filter chooses."""
+
+    verb = "retry-letters"
+
+
+class DiscardAllView(AllLettersView):
+    """Marks all open dead letters as dealt with that a filter chooses."""
+
+    verb = "discard-letters"
 
 
 class LetterView(EngineView):

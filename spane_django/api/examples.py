@@ -83,3 +83,29 @@ COUNTED = {"verb": "cancel", "dryRun": True, "count": 17}
 SIGNAL = {"name": "paid", "key": "4711", "payload": {"cents": 990}}
 DECISION = {"comment": "within the budget"}
 MIGRATE = {"toVersion": 3, "fromVersion": 2, "rename": {"mail": "send-mail"}}
+SUMMARY: dict[str, Any] = {
+    "workflowId": "hello",
+    "name": "Hello",
+    "description": "",
+    "isEnabled": True,
+    "version": 1,
+    "tenant": None,
+    "createdAt": "2025-08-29T09:00:00Z",
+    "publishedAt": "2025-08-29T09:00:00Z",
+}
+AMENDED = {"isEnabled": True, "priority": 7, "maxExecutions": 20}
+ENDED: dict[str, Any] = {**STATUS, "output": {"greeting": "Hello Ada"}, "payloadsHidden": False}
+BATCH = {"inputs": [{"name": "Ada"}, {"name": "Grace"}], "priority": 3}
+BATCH_STARTED = {
+    "executionIds": [
+        "0198f2c4-5f0e-7c3a-9b1e-6d2f4a8c7e10",
+        "0198f2c4-5f0e-7c3a-9b1e-6d2f4a8c7e11",
+    ]
+}
+BY_HAND = {"executionId": STARTED["executionId"], "inputData": {"name": "Grace"}}
+EXPLAINED: dict[str, Any] = {
+    "sentence": "It is running; 1 nodes are ready, running or waiting.",
+    "facts": ["Node 'greet' is ready and waits for a worker of queue 'spane'."],
+    "queues": ["spane"],
+}
+LETTERS = {"workflow": "hello", "errorType": "ConnectTimeout", "dryRun": False}

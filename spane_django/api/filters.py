@@ -20,6 +20,7 @@ from rest_framework.request import Request
 
 from ..core.errors import InvalidInput
 from ..core.schema import Fault, Schema, faults_in
+from ..models import Workflow
 from .pages import PAGE_NAMES
 
 Row = TypeVar("Row", bound=Model)
@@ -91,26 +92,25 @@ def choices(column: str, values: Collection[str], description: str) -> WireFilte
 
 
 def filtered(
-    request: Request,
-    filters: type[django_filters.FilterSet],
-    queryset: QuerySet[Row],
-    *,
-    known: Collection[str] = PAGE_NAMES,
+    request: Request, filters: type[django_filters.FilterSet], queryset: QuerySet[Row]
 ) -> QuerySet[Row]:
     """Narrow a list by the parameters of a request.
-
-    Args:
-        known: Parameters that are not filters.
 
     Raises:
         InvalidInput: one is unknown or refused; every fault is listed.
     """
-    chosen = filters(request.query_params, queryset, request=request)
-    faults = [*_unknown(request, {*chosen.filters, *known}), *_refused(chosen)]
-    if faults:
-        raise InvalidInput(faults)
-    narrowed: QuerySet[Row] = chosen.qs
+    narrowed: QuerySet[Row] = _read_all(request, filters, queryset).qs
     return narrowed
+
+
+def values_of(request: Request, filters: type[django_filters.FilterSet]) -> dict[str, Any]:
+    """Return the filters that a request names, for a list that lies in no table.
+
+    Raises:
+        InvalidInput: as `filtered`.
+    """
+    chosen = _read_all(request, filters, Workflow.objects.none())
+    return {name: value for name, value in chosen.form.cleaned_data.items() if value is not None}
 
 
 def parameters_of(filters: type[django_filters.FilterSet]) -> list[OpenApiParameter]:
@@ -135,6 +135,16 @@ def require_known(request: Request, known: Collection[str]) -> None:
     """
     if faults := list(_unknown(request, known)):
         raise InvalidInput(faults)
+
+
+def _read_all(
+    request: Request, filters: type[django_filters.FilterSet], queryset: QuerySet[Row]
+) -> django_filters.FilterSet:
+    chosen = filters(request.query_params, queryset, request=request)
+    faults = [*_unknown(request, {*chosen.filters, *PAGE_NAMES}), *_refused(chosen)]
+    if faults:
+        raise InvalidInput(faults)
+    return chosen
 
 
 def _unknown(request: Request, known: Collection[str]) -> Iterator[Fault]:

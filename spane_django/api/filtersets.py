@@ -35,7 +35,7 @@ class TriggerFilter(WireFilter):
 class TextFilter(WireFilter):
     """Looks for a text in several columns."""
 
-    columns = ("key", "idempotency_key", "reason", "subject_id")
+    columns: tuple[str, ...] = ("key", "idempotency_key", "reason", "subject_id")
 
     def filter(self, qs: QuerySet[Any], value: str | None) -> QuerySet[Any]:
         if value is None:
@@ -47,6 +47,7 @@ class TextFilter(WireFilter):
 
 
 _SUBJECT = {"type": "string", "minLength": 1, "maxLength": 301}
+_BOOLEAN = {"type": "boolean"}
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 200}
 
 
@@ -73,6 +74,28 @@ class ExecutionFilters(django_filters.FilterSet):
     class Meta:
         model = Execution
         fields: tuple[str, ...] = ()
+
+
+class WorkflowTextFilter(TextFilter):
+    """Looks for a text in the id and the name."""
+
+    columns = ("key", "name")
+
+
+class ArchivedFilter(WireFilter):
+    """Takes whether no version is current."""
+
+    def filter(self, qs: QuerySet[Any], value: bool | None) -> QuerySet[Any]:
+        return qs if value is None else qs.filter(current_version__isnull=value)
+
+
+class WorkflowFilters(django_filters.FilterSet):
+    """Filters of workflows."""
+
+    tenant = text("tenant", "The tenant that it belongs to.", longest=64)
+    isEnabled = WireFilter("is_enabled", _BOOLEAN, "Whether it starts executions.")
+    isArchived = ArchivedFilter("current_version", _BOOLEAN, "Whether it has no current version.")
+    text = WorkflowTextFilter("key", _TEXT, "A text in the id or the name.")
 
 
 class NodeRunFilters(django_filters.FilterSet):

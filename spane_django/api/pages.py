@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
-from django.utils.timezone import is_naive
+from django.db.models import DateTimeField, Model, Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -43,6 +44,7 @@ PAGE_PARAMETERS = [
 PAGE_NAMES = frozenset(parameter.name for parameter in PAGE_PARAMETERS)
 
 Row = TypeVar("Row", bound=Model)
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +80,52 @@ def page(
     Raises:
         InvalidInput: ``limit`` or ``cursor`` is refused.
     """
-    size, cursor = _size(request), _cursor(request, queryset, ordering)
+    names = [name.lstrip("-") for name in ordering]
+    columns = [queryset.model._meta.get_field(name) for name in names]
+    size, cursor = _size(request), _cursor(request, [partial(_value, column) for column in columns])
     is_backward = cursor is not None and cursor.is_backward
     found = list(_beside(queryset, ordering, cursor)[: size + 1])
     rows = found[:size][::-1] if is_backward else found[:size]
+    keys = [tuple(getattr(row, name) for name in names) for row in rows]
     has_more = len(found) > size
-    has_next = bool(rows) and (is_backward or has_more)
-    has_previous = bool(rows) and (has_more if is_backward else cursor is not None)
-    return Response(
-        {
-            "results": [present(row) for row in rows],
-            "next": _link(request, rows[-1], ordering) if has_next else None,
-            "previous": _link(request, rows[0], ordering, back=True) if has_previous else None,
-        }
+    return _answer(
+        request,
+        [present(row) for row in rows],
+        after=keys[-1] if rows and (is_backward or has_more) else None,
+        before=keys[0] if rows and (has_more if is_backward else cursor is not None) else None,
+    )
+
+
+def page_of_entries(
+    request: Request,
+    entries: Sequence[Entry],
+    present: Callable[[Entry], Any],
+    at: Callable[[Entry], datetime],
+) -> Response:
+    """Answer with the page of a list in memory, which is in the order of time.
+
+    Args:
+        at: Returns the time of an entry.
+
+    Raises:
+        InvalidInput: ``limit`` or ``cursor`` is refused.
+    """
+    size, cursor = _size(request), _cursor(request, [_instant, int])
+    keys = _numbered(map(at, entries))
+    if cursor is None:
+        first = 0
+    elif cursor.is_backward:
+        first = max(bisect_left(keys, tuple(cursor.values)) - size, 0)
+    else:
+        first = bisect_right(keys, tuple(cursor.values))
+    last = min(first + size, len(keys))
+    if cursor is not None and cursor.is_backward:
+        last = bisect_left(keys, tuple(cursor.values))
+    return _answer(
+        request,
+        [present(entry) for entry in entries[first:last]],
+        after=keys[last - 1] if first < last < len(keys) else None,
+        before=keys[first] if 0 < first < last else None,
     )
 
 
@@ -102,28 +137,35 @@ def _size(request: Request) -> int:
     raise InvalidInput([Fault("limit", "out_of_range", message)])
 
 
-def _cursor(request: Request, queryset: QuerySet[Row], ordering: Sequence[str]) -> Cursor | None:
+def _cursor(request: Request, readers: Sequence[Callable[[str], Any]]) -> Cursor | None:
     given = request.query_params.get("cursor")
     if given is None:
         return None
     try:
         padded = given[:_LONGEST_CURSOR].encode() + b"=="
         is_backward, *texts = json.loads(base64.urlsafe_b64decode(padded))
-        columns = [queryset.model._meta.get_field(name.lstrip("-")) for name in ordering]
-        values = [_value(column, text) for column, text in zip(columns, texts, strict=True)]
+        values = [read(_checked(text)) for read, text in zip(readers, texts, strict=True)]
     except (ValueError, TypeError, RecursionError, ValidationError):
         message = "take it from `next` or `previous` of another page of the same list"
         raise InvalidInput([Fault("cursor", "invalid_cursor", message)]) from None
     return Cursor(values, is_backward=is_backward is True)
 
 
-def _value(column: Any, text: Any) -> Any:
+def _checked(text: Any) -> str:
     if not isinstance(text, str) or "\x00" in text:
         raise TypeError
-    value = column.to_python(text)
-    if isinstance(value, datetime) and is_naive(value):
+    return text
+
+
+def _value(column: Any, text: str) -> Any:
+    return _instant(text) if isinstance(column, DateTimeField) else column.to_python(text)
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
         raise ValueError
-    return value
+    return instant
 
 
 def _beside(
@@ -134,9 +176,8 @@ def _beside(
     names = [name.lstrip("-") for name in ordering]
     falls = [name.startswith("-") != cursor.is_backward for name in ordering]
     order = [f"-{name}" if fall else name for name, fall in zip(names, falls, strict=True)]
-    first, *_ = zip(names, falls, cursor.values, strict=True)
     # What follows from the rest, said so that an index of the first column serves it.
-    wanted = Q(**{f"{first[0]}__{'lte' if first[1] else 'gte'}": first[2]})
+    wanted = Q(**{f"{names[0]}__{'lte' if falls[0] else 'gte'}": cursor.values[0]})
     return queryset.filter(wanted, _past(names, falls, cursor.values)).order_by(*order)
 
 
@@ -149,10 +190,40 @@ def _past(names: Sequence[str], falls: Sequence[bool], values: Sequence[Any]) ->
     return condition
 
 
-def _link(request: Request, row: Model, ordering: Sequence[str], *, back: bool = False) -> str:
-    values = [getattr(row, name.lstrip("-")) for name in ordering]
+def _numbered(instants: Iterable[datetime]) -> list[tuple[datetime, int]]:
+    """Tell entries of one instant apart by their place among them."""
+    keys: list[tuple[datetime, int]] = []
+    for instant in instants:
+        place = keys[-1][1] + 1 if keys and keys[-1][0] == instant else 0
+        keys.append((instant, place))
+    return keys
+
+
+def _answer(
+    request: Request,
+    results: list[Any],
+    *,
+    after: Sequence[Any] | None,
+    before: Sequence[Any] | None,
+) -> Response:
+    """Answer with a page.
+
+    Args:
+        after: What the next page lies behind; None: there is none.
+        before: What the page before this one lies before; None: there is none.
+    """
+    return Response(
+        {
+            "results": results,
+            "next": after and _link(request, Cursor(after)),
+            "previous": before and _link(request, Cursor(before, is_backward=True)),
+        }
+    )
+
+
+def _link(request: Request, cursor: Cursor) -> str:
     query = request.query_params.copy()
-    query["cursor"] = Cursor(values, is_backward=back).encoded()
+    query["cursor"] = cursor.encoded()
     return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
 
 

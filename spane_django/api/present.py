@@ -74,6 +74,25 @@ def present_listed(execution: Execution) -> Shown:
     }
 
 
+def present_ended(execution: Execution, *, with_payloads: bool) -> Shown:
+    """Return what an execution came to, without its nodes."""
+    read = Within(settings.MAX_PAYLOAD_BYTES)
+    return {
+        **present_status(execution),
+        "output": output(execution, read) if with_payloads else None,
+        "payloadsHidden": not with_payloads,
+    }
+
+
+def present_node_run(run: NodeRun, read: Callable[[Any], Any] | None) -> Shown:
+    """Return a node of an execution.
+
+    Args:
+        read: How its output is read; None: it is not shown.
+    """
+    return {"nodeId": run.node_id, **_node_result(run, read)}
+
+
 def present_log(entry: LogEntry, *, with_payloads: bool) -> Shown:
     """Return a line of a log."""
     return {

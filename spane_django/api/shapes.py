@@ -109,6 +109,45 @@ class ExecutionShape(ListedExecutionShape):
     dataClearedAt = serializers.DateTimeField(allow_null=True)
 
 
+class EndedShape(Shape):
+    """What an execution came to; of one that was there before, without waiting, its id alone."""
+
+    executionId = serializers.UUIDField()
+    output = AnyJson(required=False, help_text="Null for those who may not see payloads.")
+    payloadsHidden = serializers.BooleanField(required=False)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Add where it stands, all of it optional."""
+        known = StatusShape().get_fields()
+        for field in known.values():
+            field.required = False
+        return {**known, **super().get_fields()}
+
+
+class BatchShape(Shape):
+    """Executions that have been started, in the order of their inputs."""
+
+    executionIds = serializers.ListField(child=serializers.UUIDField())
+
+
+class NodeRunShape(NodeResultShape):
+    """What became of a node of an execution."""
+
+    nodeId = serializers.CharField()
+
+
+class ExplanationShape(Shape):
+    """Why an execution does not move, or what it is doing."""
+
+    sentence = serializers.CharField(help_text="The gist.")
+    facts = serializers.ListField(
+        child=serializers.CharField(), help_text="What its nodes do or wait for."
+    )
+    queues = serializers.ListField(
+        child=serializers.CharField(), help_text="Those with nodes that a worker could take now."
+    )
+
+
 class LogEntryShape(Shape):
     """A line of a log."""
 
@@ -117,15 +156,9 @@ class LogEntryShape(Shape):
     message = serializers.CharField(allow_blank=True)
     nodeId = serializers.CharField(allow_null=True)
     attempt = serializers.IntegerField(allow_null=True)
-    data = AnyJson()  # type: ignore[assignment]
-
-
-class LogsShape(Shape):
-    """What happened, in the order of time."""
-
-    executionId = serializers.UUIDField()
-    logs = LogEntryShape(many=True)
-    payloadsHidden = serializers.BooleanField()
+    data = AnyJson(  # type: ignore[assignment]
+        help_text="Null for those who may not see payloads."
+    )
 
 
 class SpanShape(Shape):

@@ -25,6 +25,14 @@ class OperationShape(Shape):
     finishedAt = serializers.DateTimeField(required=False, allow_null=True)
 
 
+class LettersShape(Shape):
+    """How many dead letters an operation would concern."""
+
+    verb = serializers.ChoiceField(["retry-letters", "discard-letters"])
+    dryRun = serializers.BooleanField()
+    count = serializers.IntegerField()
+
+
 class SignalShape(Shape):
     """A signal that was sent."""
 

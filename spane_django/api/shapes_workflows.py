@@ -19,6 +19,19 @@ class DefinitionShape(Shape):
     nodes = serializers.ListField(child=serializers.DictField())
 
 
+class WorkflowShape(Shape):
+    """A workflow as lists have it."""
+
+    workflowId = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    isEnabled = serializers.BooleanField()
+    version = serializers.IntegerField(allow_null=True, help_text="The current one.")
+    tenant = serializers.CharField(allow_null=True, help_text="Null: shared by all.")
+    createdAt = serializers.DateTimeField()
+    publishedAt = serializers.DateTimeField(allow_null=True)
+
+
 class RegisteredShape(Shape):
     """A version that is current."""
 
@@ -143,3 +156,54 @@ class MigrationShape(Shape):
     applied = serializers.BooleanField()
     next = serializers.UUIDField(allow_null=True, help_text="For `after` of the next call.")
     executions = MoveShape(many=True)
+
+
+class BoxShape(Shape):
+    """A node of a picture, with the upper left corner of its box in pixels."""
+
+    id = serializers.CharField()
+    type = serializers.CharField()
+    layer = serializers.IntegerField(help_text="How many steps the longest path to it has.")
+    x = serializers.FloatField()
+    y = serializers.FloatField()
+    width = serializers.FloatField()
+    height = serializers.FloatField()
+
+
+class LineShape(Shape):
+    """An edge of a picture, with the points that its line passes."""
+
+    onError = serializers.BooleanField(help_text="Taken if the node fails for good.")
+    points = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2)
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Add names that Python keeps for itself."""
+        ends = {"from": serializers.CharField(), "to": serializers.CharField()}
+        return {**ends, **super().get_fields()}
+
+
+class GraphShape(Shape):
+    """A picture of a version."""
+
+    workflowId = serializers.CharField()
+    version = serializers.IntegerField()
+    width = serializers.FloatField()
+    height = serializers.FloatField()
+    nodes = BoxShape(many=True)
+    edges = LineShape(many=True)
+    layers = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+
+
+class NodeTypeShape(Shape):
+    """A type of nodes."""
+
+    type = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    config = AnyJson(help_text="The JSON Schema of its config; null: it takes any object.")
+    queue = serializers.CharField(allow_null=True, help_text="Null: the workflow's.")
+    timeoutMs = serializers.FloatField(allow_null=True, help_text="Null: no limit.")
+    isPure = serializers.BooleanField(help_text="It promises to have no side effects.")
+    isTransactional = serializers.BooleanField(help_text="Its writes commit with its result.")
+    isBuiltIn = serializers.BooleanField()

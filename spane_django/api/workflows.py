@@ -15,19 +15,25 @@ from ..core.json import Json
 from ..core.options import DEFINITION_SCHEMA
 from ..core.schema import Fault, Schema
 from ..core.starting import KEY_LENGTH, OnDuplicate
+from ..dispatch.waiting import wait_for_end
 from ..engine.advice import advice
+from ..engine.amend import AMENDABLE, amend
 from ..engine.drafts import archive_workflow
 from ..engine.naming import of_workflow
 from ..engine.publish import publish, validate
 from ..engine.start import StartOptions, UnknownWorkflow, start
-from ..models import WorkflowVersion
+from ..models import Workflow, WorkflowVersion
 from .auth import user_of
 from .base import EngineView
 from .errors import present_faults
-from .examples import REGISTERED, START, STARTED, WORKFLOW
-from .openapi import ACCEPTED, IDEMPOTENCY, example, extend_schema, header, sent
-from .shapes import ReferenceShape
-from .shapes_workflows import CheckedShape, DefinitionShape, RegisteredShape
+from .examples import AMENDED, ENDED, PAGE, REGISTERED, START, STARTED, SUMMARY, WORKFLOW
+from .filters import filtered
+from .filtersets import WorkflowFilters
+from .openapi import ACCEPTED, IDEMPOTENCY, example, extend_schema, header, object_of, page_of, sent
+from .pages import page
+from .shapes import EndedShape, ReferenceShape
+from .shapes_workflows import CheckedShape, DefinitionShape, RegisteredShape, WorkflowShape
+from .waiting import WAIT, ended, seconds_to_wait
 from .wire import body_of, header_of
 
 # Ten years: longer is a mistake, and far from where instants end.
@@ -49,10 +55,35 @@ EXECUTE: Schema = {
 }
 
 
-class WorkflowsView(EngineView):
-    """Registers definitions: 201 for a new version, 200 if the current one has this content."""
+AMEND = object_of(
+    {
+        "isEnabled": {"type": "boolean"},
+        **AMENDABLE,
+        "reason": {"type": "string", "maxLength": 1_000},
+    }
+)
 
-    permissions = {"POST": "spane_django.publish_workflow"}
+
+class WorkflowsView(EngineView):
+    """Lists workflows; registers definitions: 201 a new version, 200 it is the current one."""
+
+    permissions = {
+        "GET": "spane_django.view_workflow",
+        "POST": "spane_django.publish_workflow",
+    }
+    filterset_class = WorkflowFilters
+    is_paged = True
+
+    @extend_schema(
+        summary="List workflows",
+        responses=page_of(WorkflowShape),
+        examples=[example("One workflow", {**PAGE, "results": [SUMMARY]})],
+    )
+    def get(self, request: Request) -> Response:
+        workflows = Workflow.objects.select_related("current_version")
+        workflows = workflows.defer("current_version__definition")
+        chosen = filtered(request, WorkflowFilters, self.scope.within(workflows))
+        return page(request, chosen, present_workflow, ordering=("key", "id"))
 
     @extend_schema(
         operation_id="register",
@@ -80,6 +111,7 @@ class WorkflowView(EngineView):
 
     permissions = {
         "GET": "spane_django.view_workflow",
+        "PATCH": "spane_django.publish_workflow",
         "DELETE": "spane_django.publish_workflow",
     }
 
@@ -89,7 +121,20 @@ class WorkflowView(EngineView):
         examples=[example("A greeting", WORKFLOW)],
     )
     def get(self, request: Request, workflow_id: str) -> Response:
-        return Response(_current(workflow_id, self.tenant).definition)
+        return Response(current_of(workflow_id, self.tenant).definition)
+
+    @extend_schema(
+        summary="Enable, disable or tune a workflow",
+        request=AMEND,
+        responses=WorkflowShape,
+        examples=[sent("Fewer at once", AMENDED), example("As it is now", SUMMARY)],
+    )
+    def patch(self, request: Request, workflow_id: str) -> Response:
+        body = body_of(request, AMEND)
+        is_enabled, reason = body.pop("isEnabled", None), body.pop("reason", "")
+        who = {"now": current_time(), "by": user_of(request), "reason": reason}
+        changed = amend(workflow_id, body, is_enabled=is_enabled, tenant=self.tenant, **who)
+        return Response(present_workflow(changed))
 
     @extend_schema(summary="Archive a workflow", responses={204: None})
     def delete(self, request: Request, workflow_id: str) -> Response:
@@ -119,21 +164,31 @@ class ValidateView(EngineView):
 
 
 class ExecuteView(EngineView):
-    """Starts an execution of the current version: 202, or 200 with one like it that is there."""
+    """Starts an execution of the current version: 202, or 200 with one like it that is there.
+
+    With ``?wait=`` the answer comes when the execution has ended, 200 with what it came to, or
+    when the time is over, 202.  If too many wait already, it comes at once.
+    """
 
     permissions = {"POST": "spane_django.run_workflow"}
 
     @extend_schema(
         request=EXECUTE,
-        responses={200: ReferenceShape, 202: ReferenceShape},
-        parameters=[IDEMPOTENCY, ACCEPTED],
-        examples=[sent("An input", START), example("What was started", STARTED, on=202)],
+        responses={200: EndedShape, 202: ReferenceShape},
+        parameters=[IDEMPOTENCY, WAIT, ACCEPTED],
+        examples=[
+            sent("An input", START),
+            example("What it came to", ENDED),
+            example("What was started", STARTED, on=202),
+        ],
     )
     def post(self, request: Request, workflow_id: str) -> Response:
-        now = current_time()
+        now, seconds = current_time(), seconds_to_wait(request)
         body = body_of(request, EXECUTE)
-        options = _options(request, body, self.tenant, now=now)
+        options = start_options(request, body, self.tenant, now=now)
         execution = start(workflow_id, body.get("initialData"), now=now, options=options)
+        if seconds and wait_for_end(execution.pk, seconds=seconds):
+            return ended(request, execution.pk)
         was_there = execution.created_at < now and options.idempotency_key is None
         return accepted(execution.pk, status=200 if was_there else 202)
 
@@ -144,6 +199,21 @@ def accepted(execution_id: Any, *, status: int = 202) -> Response:
     return Response({"executionId": execution_id}, status=status, headers={"Location": location})
 
 
+def present_workflow(workflow: Workflow) -> dict[str, Any]:
+    """Return a workflow as lists have it; its current version is at hand."""
+    current = workflow.current_version
+    return {
+        "workflowId": workflow.key,
+        "name": workflow.name,
+        "description": workflow.description,
+        "isEnabled": workflow.is_enabled,
+        "version": current.number if current else None,
+        "tenant": workflow.tenant or None,
+        "createdAt": workflow.created_at,
+        "publishedAt": current.published_at if current else None,
+    }
+
+
 def id_faults(raw: Json, workflow_id: str) -> list[Fault]:
     """Return what is wrong if a definition is sent to the address of another workflow."""
     if not isinstance(raw, dict) or raw.get("id") in (None, workflow_id):
@@ -152,15 +222,21 @@ def id_faults(raw: Json, workflow_id: str) -> list[Fault]:
     return [Fault("id", "other_id", message)]
 
 
-def _options(
-    request: Request, body: dict[str, Json], tenant: str, *, now: datetime
+def start_options(
+    request: Request,
+    body: dict[str, Json],
+    tenant: str,
+    *,
+    now: datetime,
+    longest_key: int = KEY_LENGTH,
 ) -> StartOptions:
+    """Return how a request wants something started."""
     delay, priority, debounce = body.get("delay"), body.get("priority"), body.get("debounce")
     return StartOptions(
         priority=None if priority is None else int(priority),
         start_at=now + timedelta(milliseconds=delay) if delay else None,
         trigger="api",
-        idempotency_key=header_of(request, "Idempotency-Key", longest=KEY_LENGTH),
+        idempotency_key=header_of(request, "Idempotency-Key", longest=longest_key),
         key=body.get("key"),
         on_duplicate=body.get("onDuplicate"),
         duplicate_key=body.get("duplicateKey"),
@@ -170,7 +246,12 @@ def _options(
     )
 
 
-def _current(workflow_id: str, tenant: str) -> WorkflowVersion:
+def current_of(workflow_id: str, tenant: str = "") -> WorkflowVersion:
+    """Return the current version of a workflow.
+
+    Raises:
+        UnknownWorkflow: there is none.
+    """
     current = WorkflowVersion.objects.filter(workflow__current_version_id=F("pk"))
     version = current.filter(of_workflow(workflow_id, tenant)).first()
     if version is None:

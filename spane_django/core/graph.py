@@ -84,6 +84,18 @@ class Graph:
                     queue.append(child)
         return ordered
 
+    def layers(self) -> list[list[str]]:
+        """Return the nodes by how many steps the longest path to them has; not those of a cycle."""
+        layers: list[list[str]] = []
+        layer_of: dict[str, int] = {}
+        for node in self.order():
+            layer = 1 + max((layer_of[parent] for parent in self.parents[node]), default=-1)
+            layer_of[node] = layer
+            if layer == len(layers):
+                layers.append([])
+            layers[layer].append(node)
+        return layers
+
     def cycle(self) -> list[str] | None:
         """Return one cycle as ``[a, b, c, a]``, or None if there is none."""
         stuck = set(self.children) - set(self.order())

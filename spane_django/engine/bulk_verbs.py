@@ -18,7 +18,7 @@ from ..core.schema import Fault, Schema
 from ..core.statuses import ExecutionEvent, ExecutionStatus, NodeStatus, execution_sources
 from ..models import DeadLetter, NodeRun
 from ..models.execution import ExecutionQuerySet
-from . import by_hand, control, operate, retry
+from . import by_hand, control, letters, operate, retry
 from .rerun import UNCHANGED, From, In, Rerun, fitting_faults, rerun_from
 
 if TYPE_CHECKING:
@@ -187,6 +187,14 @@ VERBS: dict[str, BulkVerb] = {
     ),
     "retry": BulkVerb(
         apply=_plain(retry.retry_failed), narrow=_with_letters, permission="retry_execution"
+    ),
+    "retry-letters": BulkVerb(
+        apply=letters.retry_letters, narrow=letters.with_letters, permission="retry_execution",
+        check=letters.filter_faults, arguments=letters.FILTER,
+    ),
+    "discard-letters": BulkVerb(
+        apply=letters.discard_letters, narrow=letters.with_letters, permission="retry_execution",
+        check=letters.filter_faults, arguments=letters.FILTER,
     ),
     "retry-now": BulkVerb(
         apply=_of_node(operate.retry_now), narrow=_with_timer, permission="retry_execution",

@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.db import IntegrityError
+
 from ..core.errors import SpaneError
 from ..core.statuses import NodeStatus
 from ..models import DeadLetter, Execution
@@ -21,7 +23,7 @@ from .clear import require_data
 from .control import UnknownExecution, locked
 from .db import atomic
 from .reopen import UnknownNodeRun, resolve_letters, run_again, standing
-from .start import OnDuplicate, StartOptions, start_version
+from .start import IdempotencyConflict, OnDuplicate, StartOptions, start_version
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -103,11 +105,22 @@ def retry_failed(
 
 
 def replay(
-    execution_id: UUID, *, now: datetime, by: AbstractBaseUser | None = None, reason: str = ""
+    execution_id: UUID,
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None = None,
+    reason: str = "",
+    idempotency_key: str | None = None,
+    trigger: str = "",
 ) -> Execution:
     """Start a new execution of the same version with the same input, linked to the original.
 
+    Args:
+        idempotency_key: A second replay with the same key gives the first one back.
+        trigger: Who starts it; "": code.
+
     Raises:
+        IdempotencyConflict: the key was used before, and not for a replay of this execution.
         UnknownExecution: there is none.
         ClearedData: its input is gone.
         PayloadUnavailable: its input cannot be read from the file storage.
@@ -115,6 +128,8 @@ def replay(
     original = Execution.objects.filter(pk=execution_id).first()
     if original is None:
         raise UnknownExecution(f"Execution {execution_id} not found")
+    if idempotency_key is not None and (known := _replayed(original, idempotency_key)):
+        return known
     require_data(original)
     options = StartOptions(
         priority=original.priority,
@@ -126,14 +141,39 @@ def replay(
         duplicate_key=original.duplicate_key,
         by=by,
         replay_of=original.pk,
+        idempotency_key=idempotency_key,
+        trigger=trigger,
     )
     # Large data are copied: each execution has files of its own.
     data = load(original.input)
-    with atomic():
-        replayed = start_version(original.version_id, data, now=now, options=options)
-        made = {"execution": str(replayed)}
-        record("replay", now=now, by=by, execution_id=original.pk, after=made, reason=reason)
+    try:
+        with atomic():
+            replayed = start_version(original.version_id, data, now=now, options=options)
+            made = {"execution": str(replayed)}
+            record("replay", now=now, by=by, execution_id=original.pk, after=made, reason=reason)
+    except IntegrityError:
+        if idempotency_key is None or not (known := _replayed(original, idempotency_key)):
+            raise
+        return known
     return Execution.objects.select_related("workflow").get(pk=replayed)
+
+
+def _replayed(original: Execution, key: str) -> Execution | None:
+    """Return the replay that a key has started.
+
+    Raises:
+        IdempotencyConflict: it has started something else.
+    """
+    executions = Execution.objects.filter(
+        workflow=original.workflow_id, tenant=original.tenant, idempotency_key=key
+    )
+    found = executions.select_related("workflow").first()
+    if found is not None and found.replay_of_id != original.pk:
+        raise IdempotencyConflict(
+            f"the idempotency key was used for execution {found.pk}, which is no replay of "
+            f"{original.pk}: use a new key for new work"
+        )
+    return found
 
 
 def rerun(

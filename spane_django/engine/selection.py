@@ -2,7 +2,8 @@
 
 A selection is JSON, as it comes over the wire and as a `BulkOperation` keeps it: ``{"ids":
 [...]}``, or any of the other keys of `SCHEMA`, all of which must hold.  Filters choose executions
-that were started on their own; those that belong to another one are chosen by ids or ``parent``.
+that were started on their own; those that belong to another one are chosen by ids, ``parent`` or,
+with all others, by ``nested``.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ SCHEMA: Schema = {
         "parent": _ID,
         "node": _TEXT,
         "errorType": _TEXT,
+        "nested": {"const": True},
         "all": {"const": True},
     },
     "additionalProperties": False,
@@ -93,7 +95,7 @@ def selected(selection: Mapping[str, Any], *, tenant: str = "") -> ExecutionQuer
         return within.filter(pk__in=ids_of(selection))
     filters = {column: selection[name] for name, column in _COLUMNS.items() if name in selection}
     chosen = within.filter(**filters)
-    if "parent" not in selection:
+    if "parent" not in selection and "nested" not in selection:
         chosen = chosen.top_level()
     if "createdSince" in selection:
         chosen = chosen.filter(created_at__gte=_instant(selection["createdSince"]))

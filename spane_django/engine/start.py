@@ -33,8 +33,19 @@ from .versions import PreparedVersion, prepared, require_startable
 from .wake import wake_on_commit
 
 __all__ = [
-    "DisabledWorkflow", "DuplicateExecution", "IdempotencyConflict", "NoRoom", "OnDuplicate",
-    "StartOptions", "UnknownWorkflow", "current_version", "start", "start_many", "start_version",
+    "DisabledWorkflow",
+    "DuplicateExecution",
+    "IdempotencyConflict",
+    "NoRoom",
+    "OnDuplicate",
+    "StartOptions",
+    "UnknownWorkflow",
+    "begin",
+    "current_version",
+    "is_stored_as",
+    "start",
+    "start_many",
+    "start_version",
 ]  # fmt: skip
 
 
@@ -87,7 +98,7 @@ def start_many(
     Raises:
         As `start`.  Faults of the inputs are listed with their index.
     """
-    return _start(current_version(workflow, options.tenant), inputs, options, now=now)
+    return begin(current_version(workflow, options.tenant), inputs, options, now=now)
 
 
 def start_version(version_id: int, data: Json, *, now: datetime, options: StartOptions) -> UUID:
@@ -99,17 +110,41 @@ def start_version(version_id: int, data: Json, *, now: datetime, options: StartO
         WrongVersionStatus: it is archived.
     """
     require_startable(version_id)
-    (execution_id,) = _start(prepared(version_id), [data], options, now=now)
+    (execution_id,) = begin(prepared(version_id), [data], options, now=now)
     return execution_id
 
 
-def _start(
-    version: PreparedVersion, inputs: Sequence[Json], options: StartOptions, *, now: datetime
+def begin(
+    version: PreparedVersion,
+    inputs: Sequence[Json],
+    options: StartOptions,
+    *,
+    now: datetime,
+    keys: Sequence[str] = (),
 ) -> list[UUID]:
+    """Start one execution of a version per input, all or none, and return their ids in order.
+
+    Args:
+        keys: The idempotency key of each; none: that of the options.
+
+    Raises:
+        As `start`.
+        IntegrityError: a key is taken.
+    """
     with tracing.starting(version.workflow_key, options) as traced:
         rows = new_rows(version, inputs, traced, now=now)
+        for row, key in zip(rows, keys, strict=False):
+            row.idempotency_key = key
         with atomic():
             return _insert(version, rows, traced, now=now)
+
+
+def is_stored_as(stored: Json, data: Json) -> bool:
+    """Say whether an input is what an execution has been started with."""
+    try:
+        return bool(load(stored) == decode(encode(data)))
+    except UnstorableValue:
+        return False
 
 
 def _start_once(workflow: str, data: Json, *, now: datetime, options: StartOptions) -> Execution:
@@ -135,19 +170,12 @@ def _known(workflow: str, data: Json, options: StartOptions) -> Execution | None
         idempotency_key=options.idempotency_key,
     ).first()
     # What has been cleared cannot be compared: the key alone says that it is the same.
-    if found is not None and found.cleared_at is None and not _is_stored_as(found.input, data):
+    if found is not None and found.cleared_at is None and not is_stored_as(found.input, data):
         raise IdempotencyConflict(
             f"the idempotency key was used with another input, for execution {found.pk}: "
             "use a new key for new work"
         )
     return found
-
-
-def _is_stored_as(stored: Json, data: Json) -> bool:
-    try:
-        return bool(load(stored) == decode(encode(data)))
-    except UnstorableValue:
-        return False
 
 
 def _insert(

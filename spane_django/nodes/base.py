@@ -283,6 +283,10 @@ class Registry:
                 "Define it with @node in the nodes.py of an installed app"
             ) from None
 
+    def is_built_in(self, name: str) -> bool:
+        """Say whether a type comes with this package."""
+        return name in self._built_in
+
     def __contains__(self, name: str) -> bool:
         return name in self._types
 

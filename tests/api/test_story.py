@@ -49,7 +49,7 @@ def test_the_log_tells_the_start_every_node_and_the_end_in_order(api: Api) -> No
 def test_what_a_node_writes_stands_between_its_start_and_its_end(api: Api) -> None:
     execution_id = run_flow(api, definition("a", a={"log": "looking"}), {"n": 1})
 
-    logs = api.get(f"/api/executions/{execution_id}/logs").json()["logs"]
+    logs = api.get(f"/api/executions/{execution_id}/logs").json()["results"]
 
     assert [line["message"] for line in logs[1:4]] == [
         "Executing node a (type: task)",

@@ -272,6 +272,7 @@ def test_every_fault_of_a_wish_is_listed(machine: Machine):
 
 WISHES = {
     "pause": {}, "resume": {}, "cancel": {}, "replay": {}, "retry": {},
+    "retry-letters": {"node": "a"}, "discard-letters": {},
     "retry-now": {"nodeId": "a"}, "skip": {"nodeId": "a"},
     "complete": {"nodeId": "a", "output": {"n": 1}, "nextNodes": []},
     "reassign": {"priority": 9, "nodeId": "a"}, "rerun": {"nodeId": "a", "output": 2},
