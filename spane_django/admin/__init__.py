@@ -17,6 +17,7 @@ from .node_runs import LogLineAdmin, NodeRunAdmin
 from .runtime import ApiTokenAdmin, WorkerAdmin
 from .secrets import SecretAdmin
 from .tenants import TenantAdmin
+from .triggers import TriggerAdmin
 from .webhooks import WebhookAdmin, WebhookDeliveryAdmin
 from .workflows import WorkflowAdmin, WorkflowVersionAdmin
 
@@ -29,6 +30,7 @@ __all__ = [
     "NodeRunAdmin",
     "SecretAdmin",
     "TenantAdmin",
+    "TriggerAdmin",
     "WebhookAdmin",
     "WebhookDeliveryAdmin",
     "WorkerAdmin",

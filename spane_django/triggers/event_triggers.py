@@ -165,7 +165,7 @@ def _workflow(key: str, tenant: str) -> Workflow:
 
 
 def _locked(trigger_id: int) -> Trigger:
-    rows = Trigger.objects.events().select_for_update(of=("self",)).select_related("workflow")
+    rows = Trigger.objects.select_for_update(of=("self",)).select_related("workflow")
     trigger = rows.filter(pk=trigger_id).first()
     if trigger is None:
         raise UnknownTrigger(f"there is no trigger {trigger_id}")
