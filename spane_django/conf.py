@@ -62,6 +62,10 @@ class Settings:
             says of itself.
         MAX_DEPTH: How deep executions may be nested in each other.
         MAX_CHILDREN: The most executions that one node starts, such as a map its items.
+        SCHEDULE_GRACE_SECONDS: A time of a schedule that is noticed so late, or earlier, is
+            started whatever becomes of missed ones: another scheduler took over, or it was busy.
+        SCHEDULE_DAYS: How long it is remembered which times of schedules were started.
+        MAX_BACKFILL: The most times of a schedule that one backfill starts.
         SIGNAL_DAYS: How long a signal is kept that nobody waits for yet.
         MAX_LOG_LINES: The most log lines kept of one attempt; the rest are counted.
         HTTP_ALLOWED_HOSTS: Host names, addresses and networks (CIDR) that ``http`` nodes may
@@ -118,6 +122,9 @@ class Settings:
     LIMITS: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     MAX_DEPTH: int = 10
     MAX_CHILDREN: int = 100_000
+    SCHEDULE_GRACE_SECONDS: float = 60.0
+    SCHEDULE_DAYS: float = 90.0
+    MAX_BACKFILL: int = 1_000
     SIGNAL_DAYS: float = 7.0
     MAX_LOG_LINES: int = 1_000
     HTTP_ALLOWED_HOSTS: tuple[str, ...] = ()

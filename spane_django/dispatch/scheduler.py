@@ -6,6 +6,7 @@ The rules:
 * every second, delayed starts and deadlines fire and queues with due node runs that nobody
   drains are woken; every ``SWEEP_SECONDS`` the nodes of dead workers are taken back as well;
 * every duty is idempotent, so two leaders for a moment, or none, cost at most time;
+* a duty that asks for an instant is done then, between two turns: schedules are punctual;
 * a database or a Redis that is away is waited for: the scheduler ends only when it is told to;
 * the database is asked little: a turn that finds nothing is a few reads of partial indexes, and
   a turn that was expensive is followed by a longer rest.
@@ -21,6 +22,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Protocol, runtime_checkable
 from uuid import uuid4
 
 from django.db import Error, connections
@@ -47,6 +49,17 @@ Duty = Callable[[datetime], bool]
 """Something that the leader does on every turn; True if there is more to do at once."""
 
 
+@runtime_checkable
+class PunctualDuty(Protocol):
+    """A duty that the leader does between turns as well, at the instants that it asks for."""
+
+    def __call__(self, now: datetime) -> bool:
+        """Do it; say whether there is more to do at once."""
+
+    def wait(self, now: datetime) -> float:
+        """Return in how many seconds it wants to be done again, at the latest by then."""
+
+
 class Scheduler:
     """One process that leads or stands by.
 
@@ -68,6 +81,7 @@ class Scheduler:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.leads = False
         self._duties: tuple[Duty, ...] = (self._fire, *duties)
+        self._punctual = [duty for duty in self._duties if isinstance(duty, PunctualDuty)]
         self._wake = wake
         self._on_change = on_change
         self._lease = lease
@@ -82,7 +96,7 @@ class Scheduler:
         """
         try:
             while True:
-                time.sleep(self.turn())
+                self._rest(self.turn())
         finally:
             self.close()
 
@@ -90,7 +104,7 @@ class Scheduler:
         """Do what is due and return how many seconds to rest."""
         began = time.monotonic()
         try:
-            has_more = self._is_leading() and self._do_duties()
+            has_more = self._is_leading() and self._do(self._duties)
         except Error as error:
             return self._rest_after(error)
         self._failures = 0
@@ -109,6 +123,20 @@ class Scheduler:
                 logger.warning("could not step down, the lease runs out by itself: %s", error)
         self._follow()
 
+    def _rest(self, seconds: float) -> None:
+        """Rest until the next turn, but be there for the duties that ask for an instant."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            waits = [duty.wait(datetime.now(UTC)) for duty in self._punctual if self.leads]
+            time.sleep(min([left, *waits]))
+            if not waits or min(waits) >= left:
+                return
+            try:
+                self._do(self._punctual)
+            except Error as error:
+                time.sleep(self._rest_after(error))
+                return
+
     def _is_leading(self) -> bool:
         now = time.monotonic()
         if self.leads and now < self._renew_at:
@@ -120,9 +148,9 @@ class Scheduler:
             self._on_change(leads)
         return leads
 
-    def _do_duties(self) -> bool:
+    def _do(self, duties: Iterable[Duty]) -> bool:
         has_more = False
-        for duty in self._duties:
+        for duty in duties:
             try:
                 has_more |= duty(datetime.now(UTC))
             except Error:

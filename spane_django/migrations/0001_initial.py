@@ -10,6 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ('django_celery_beat', '0019_alter_periodictasks_options'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -329,6 +330,50 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Schedule',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', help_text='Who owns it and what it starts.', max_length=64, verbose_name='tenant')),
+                ('input', models.JSONField(blank=True, help_text='JSON. In its strings, {{ scheduledFor }} is the time that is due.', null=True, verbose_name='input')),
+                ('seconds', models.CharField(default='0', help_text='Of a crontab: in which seconds of the minute.', max_length=240, verbose_name='seconds')),
+                ('misfire', models.CharField(choices=[('skip', 'skip them'), ('once', 'start once for all of them'), ('all', 'start for each of them')], default='once', help_text='What becomes of times that passed while no scheduler was at work.', max_length=4, verbose_name='missed times')),
+                ('misfire_cap', models.PositiveIntegerField(default=100, help_text='Of all missed times, so many of the latest are started.', verbose_name='missed times at most')),
+                ('priority', models.PositiveSmallIntegerField(blank=True, help_text="1 to 10; empty: the workflow's.", null=True, verbose_name='priority')),
+                ('key', models.CharField(blank=True, default='', help_text="Whose the executions are; empty: what the workflow's key finds.", max_length=200, verbose_name='key')),
+                ('declared', models.CharField(blank=True, default='', editable=False, max_length=100)),
+                ('anchor_at', models.DateTimeField(editable=False)),
+                ('done_until', models.DateTimeField(editable=False, verbose_name='done until')),
+                ('seen_timing', models.TextField(blank=True, default='', editable=False)),
+                ('seen_enabled', models.BooleanField(default=True, editable=False)),
+                ('created_at', models.DateTimeField(editable=False, verbose_name='created')),
+                ('task', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='spane_schedule', to='django_celery_beat.periodictask', verbose_name='periodic task')),
+                ('workflow', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='schedules', to='spane_django.workflow', verbose_name='workflow')),
+            ],
+            options={
+                'verbose_name': 'schedule',
+                'verbose_name_plural': 'schedules',
+                'ordering': ('-id',),
+                'permissions': (('run_schedule', 'Can pause, resume, run and backfill schedules'),),
+            },
+        ),
+        migrations.CreateModel(
+            name='ScheduledStart',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scheduled_for', models.DateTimeField(verbose_name='scheduled for')),
+                ('started_at', models.DateTimeField(verbose_name='started')),
+                ('execution_id', models.UUIDField(blank=True, null=True, verbose_name='execution')),
+                ('error', models.TextField(blank=True, default='', verbose_name='error')),
+                ('is_backfill', models.BooleanField(default=False, verbose_name='backfill')),
+                ('schedule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='starts', to='spane_django.schedule', verbose_name='schedule')),
+            ],
+            options={
+                'verbose_name': 'scheduled start',
+                'verbose_name_plural': 'scheduled starts',
+                'ordering': ('-scheduled_for',),
+            },
+        ),
+        migrations.CreateModel(
             name='Secret',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -595,6 +640,14 @@ class Migration(migrations.Migration):
             model_name='payload',
             index=models.Index(fields=['name'], name='spane_payload_by_name'),
         ),
+        migrations.AddIndex(
+            model_name='scheduledstart',
+            index=models.Index(fields=['scheduled_for'], name='spane_starts_by_time'),
+        ),
+        migrations.AddConstraint(
+            model_name='scheduledstart',
+            constraint=models.UniqueConstraint(fields=('schedule', 'scheduled_for'), name='spane_one_start_per_tick'),
+        ),
         migrations.AddConstraint(
             model_name='secret',
             constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='spane_secret_name', violation_error_message='There is a secret of this name already.'),
@@ -622,6 +675,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='trigger',
             index=models.Index(fields=['kind', 'name'], name='spane_trigger_name'),
+        ),
+        migrations.AddConstraint(
+            model_name='schedule',
+            constraint=models.UniqueConstraint(condition=models.Q(('declared', ''), _negated=True), fields=('workflow', 'declared'), name='spane_declared_schedule'),
         ),
         migrations.AddConstraint(
             model_name='workflowversion',

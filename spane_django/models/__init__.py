@@ -10,6 +10,7 @@ from .history import Attempt, DeadLetter, LogLine, Payload
 from .node_run import NodeRun
 from .operations import AuditEntry, BulkOperation
 from .runtime import Lease, Worker
+from .schedule import Schedule, ScheduledStart
 from .secret import Secret
 from .triggers import Trigger
 from .waits import Approval, ApprovalDecision, Signal
@@ -30,6 +31,8 @@ __all__ = [
     "LogLine",
     "NodeRun",
     "Payload",
+    "Schedule",
+    "ScheduledStart",
     "Secret",
     "Signal",
     "Tenant",

@@ -9,6 +9,7 @@ and started by the engine, in the transaction of that end (`engine.sequels`).
 from __future__ import annotations
 
 from ..engine import declared
+from .declared_schedules import ScheduleKind
 from .declared_webhooks import WebhookKind
 from .listeners import EVENTS, WORKFLOWS
 
@@ -18,3 +19,4 @@ def connect() -> None:
     declared.kinds["event"] = EVENTS
     declared.kinds["workflow"] = WORKFLOWS
     declared.kinds["webhook"] = WebhookKind()
+    declared.kinds["schedule"] = ScheduleKind()

@@ -1,4 +1,5 @@
-"""The workers of a case: real drains on threads, woken by a bell, and a timekeeper that sweeps.
+"""The workers of a case: real drains on threads, woken by a bell, and a timekeeper that sweeps and
+fires schedules.
 
 The bell hears the engine's wakes as a worker hears Redis.  The timekeeper is the scheduler: what
 nobody woke, it finds.
@@ -16,6 +17,7 @@ from spane_django.dispatch.bell import Bell
 from spane_django.dispatch.drain import Drain
 from spane_django.engine.run import utc_now
 from spane_django.engine.sweep import sweep
+from spane_django.triggers.clockwork import Clockwork
 from tests import wakes
 
 SWEEP_SECONDS = 0.2
@@ -77,7 +79,9 @@ class Crew:
                 ring()
 
     def _keep_time(self) -> None:
+        clockwork = Clockwork()
         while not self._stop.wait(SWEEP_SECONDS):
+            clockwork(utc_now())
             self._ring(sweep(now=utc_now()).queues)
 
     def _drains_of(self, queue: str) -> Callable[[], None]:

@@ -225,8 +225,8 @@ def _webhook_counts(wanted: Sequence[int], world: World) -> Differences:
     yield from unless(found == wanted, "webhook_counts", found, wanted)
 
 
-def _not_built(wanted: Any, world: World) -> Differences:
-    yield "is not built yet"
+def _schedules(wanted: int, world: World) -> Differences:
+    yield from unless(world.schedules == wanted, "counted", world.schedules, wanted)
 
 
 _CHECKS: dict[str, Callable[[Any, World], Differences]] = {
@@ -249,5 +249,5 @@ _CHECKS: dict[str, Callable[[Any, World], Differences]] = {
     "register_error_contains": _refusal_has,
     "register_error_contains_all": _refusal_has,
     "webhook_counts": _webhook_counts,
-    "schedules": _not_built,
+    "schedules": _schedules,
 }

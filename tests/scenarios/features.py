@@ -11,7 +11,6 @@ from spane_django.nodes.base import registry
 Case = Mapping[str, Any]
 
 _OF_SUB_WORKFLOWS = {"children", "child_runs", "node_depth"}
-_OF_SCHEDULES = {"count_schedules", "schedules"}
 
 
 def definitions(case: Case) -> list[dict[str, Any]]:
@@ -31,9 +30,6 @@ def _missing(case: Case) -> Iterator[str]:
     expected = set(case.get("expect", {}))
     if expected & _OF_SUB_WORKFLOWS and "sub-workflow" not in registry:
         yield "sub-workflows"
-    steps = {key for step in case.get("steps", []) for key in step}
-    if (steps | expected) & _OF_SCHEDULES:
-        yield "schedules"
 
 
 def _missing_to(raw: dict[str, Any]) -> Iterator[str]:
@@ -41,6 +37,5 @@ def _missing_to(raw: dict[str, Any]) -> Iterator[str]:
     types = {node.get("type") for node in raw.get("nodes", [])}
     if "sub-workflow" in types and "sub-workflow" not in registry:
         yield "sub-workflows"
-    for key in ("maxConcurrency",):
-        if key in raw and key not in known:
-            yield key
+    if "maxConcurrency" in raw and "maxConcurrency" not in known:
+        yield "maxConcurrency"

@@ -19,7 +19,7 @@ from spane_django.engine.publish import publish
 from spane_django.engine.retry import replay, retry_dead_letter
 from spane_django.engine.run import utc_now
 from spane_django.engine.start import StartOptions, start
-from spane_django.models import DeadLetter, Execution, NodeRun
+from spane_django.models import DeadLetter, Execution, NodeRun, Schedule
 from tests.scenarios.behaviours import stage
 from tests.scenarios.crew import Crew
 from tests.scenarios.features import Case, definitions
@@ -33,10 +33,6 @@ POLL_SECONDS = 0.01
 DEFAULT_STEPS: Sequence[Step] = ({"start": True}, {"wait_end": "e1"})
 
 
-class NotBuilt(Exception):
-    """The step needs something that the engine does not have yet."""
-
-
 class World:
     """One case, being played.
 
@@ -46,6 +42,7 @@ class World:
         checkpoints: What was to be seen at each.
         bulk_ids: The executions that a bulk start began, "" where one could not be.
         webhook_counts: How many executions each request to a webhook has started.
+        schedules: How many there were when they were counted.
     """
 
     def __init__(self, case: Case) -> None:
@@ -56,6 +53,7 @@ class World:
         self.bulk_ids: list[str] = []
         self.webhook_counts: list[int] = []
         self._sender = Sender()
+        self.schedules = 0
         self._wake_lost_after: str | None = None
         self.crew = Crew(_queues(case), self._loses_a_wake)
 
@@ -182,14 +180,14 @@ def _register(world: World, given: Any, step: Step) -> None:
         world._register(raw)
 
 
-def _not_built(world: World, given: Any, step: Step) -> None:
-    raise NotBuilt(str(step))
-
-
 def _limit_rate(world: World, given: Mapping[str, Any], step: Step) -> None:
     rate = {"count": given["per_second"], "perMs": 1_000}
     settings.SPANE = {**settings.SPANE, "LIMITS": {given["type"]: {"rate": rate}}}
     setting_changed.send(sender=World, setting="SPANE", value=settings.SPANE, enter=True)
+
+
+def _count_schedules(world: World, given: Any, step: Step) -> None:
+    world.schedules = Schedule.objects.count()
 
 
 def _set_behaviours(world: World, given: Any, step: Step) -> None:
@@ -219,7 +217,7 @@ _STEPS: dict[str, Callable[[World, Any, Step], None]] = {
     "workers_on": lambda world, given, step: world.crew.on(),
     "webhook": World._webhook,
     "rate_limit": _limit_rate,
-    "count_schedules": _not_built,
+    "count_schedules": _count_schedules,
 }
 
 

@@ -11,6 +11,7 @@ from django.db import OperationalError, connections
 from ...dispatch.housekeeping import Housekeeping
 from ...dispatch.scheduler import ROLE, Scheduler
 from ...models import Lease
+from ...triggers.clockwork import Clockwork
 from ...triggers.webhook_housekeeping import DeliveryHousekeeping
 from ..base import SpaneCommand, require_migrations
 from ..stopping import stop_signals
@@ -20,11 +21,11 @@ _PAUSE_SECONDS = 2.0
 
 class Command(SpaneCommand):
     help = (
-        "Runs the scheduler: delayed starts, deadlines and retries happen in time, the nodes of "
-        "dead workers run again, and what has been kept long enough is deleted. Run one or "
-        "several; a lease in the database elects the one that leads, and another takes over "
-        "within 15 seconds. Without any, whatever time brings about happens only while workers "
-        "are busy."
+        "Runs the scheduler: schedules start workflows, delayed starts, deadlines and retries "
+        "happen in time, the nodes of dead workers run again, and what has been kept long enough "
+        "is deleted. Run one or several; a lease in the database elects the one that leads, and "
+        "another takes over within 15 seconds. Without any, schedules start nothing, and what "
+        "else time brings about happens only while workers are busy."
     )
     examples = """\
   manage.py spane_scheduler          run until Ctrl-C or SIGTERM
@@ -38,7 +39,7 @@ class Command(SpaneCommand):
         self.log_to_terminal(options["verbosity"])
         with stop_signals():
             scheduler = Scheduler(
-                duties=[Housekeeping(), DeliveryHousekeeping()], on_change=self._tell
+                duties=[Clockwork(), Housekeeping(), DeliveryHousekeeping()], on_change=self._tell
             )
             if options["once"]:
                 require_migrations()
