@@ -10,9 +10,11 @@ The pages carry no script and no style of their own in the HTML, so that a polic
 
 from __future__ import annotations
 
+from .approvals import ApprovalAdmin
 from .audit import AuditEntryAdmin
 from .dead_letters import DeadLetterAdmin
 from .executions import ExecutionAdmin
+from .gates import GateAdmin
 from .node_runs import LogLineAdmin, NodeRunAdmin
 from .runtime import ApiTokenAdmin, WorkerAdmin
 from .secrets import SecretAdmin
@@ -23,9 +25,11 @@ from .workflows import WorkflowAdmin, WorkflowVersionAdmin
 
 __all__ = [
     "ApiTokenAdmin",
+    "ApprovalAdmin",
     "AuditEntryAdmin",
     "DeadLetterAdmin",
     "ExecutionAdmin",
+    "GateAdmin",
     "LogLineAdmin",
     "NodeRunAdmin",
     "SecretAdmin",

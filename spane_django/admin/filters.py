@@ -61,7 +61,7 @@ class CreatedFilter(admin.SimpleListFilter):
         return queryset.filter(pk__gte=first_id(current_time() - length))
 
 
-class _DefaultFilter(admin.SimpleListFilter):
+class DefaultFilter(admin.SimpleListFilter):
     """A filter that narrows also if nothing is chosen, to what `usual` names."""
 
     ALL: ClassVar[str] = "all"
@@ -80,7 +80,7 @@ class _DefaultFilter(admin.SimpleListFilter):
             }
 
 
-class LevelFilter(_DefaultFilter):
+class LevelFilter(DefaultFilter):
     """Shows executions that were started on their own, unless asked for all.
 
     Who searches, or looks for the children of one, asks for whatever there is.
@@ -107,7 +107,7 @@ class WorkflowFilter(admin.RelatedFieldListFilter):
         return [(pk, name) for pk, name in found.values_list("pk", "name")]
 
 
-class ResolvedFilter(_DefaultFilter):
+class ResolvedFilter(DefaultFilter):
     """Shows open dead letters unless asked for others."""
 
     title = _("status")

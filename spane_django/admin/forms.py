@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+
+from ..core.json import Json
+from ..core.schema import Fault
 
 _REASON_CHARACTERS = 200
 
@@ -17,7 +21,7 @@ class JsonField(forms.CharField):
     widget = forms.Textarea
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(required=False, **options)
+        super().__init__(**{"required": False, **options})
         self.widget.attrs |= {"rows": 10, "spellcheck": "false", "dir": "ltr"}
 
     def clean(self, value: Any) -> Any:
@@ -28,6 +32,22 @@ class JsonField(forms.CharField):
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise forms.ValidationError(_("This is not JSON: %s") % error) from None
+
+
+class JsonForm(forms.Form):
+    """Asks for any value, where no fields can be made of its schema."""
+
+    prefix = "given"
+    whole = JsonField(label=_("As JSON"), initial="{}", required=True)
+
+    def value(self) -> Json:
+        whole: Json = self.cleaned_data["whole"]
+        return whole
+
+    def tell(self, faults: Iterable[Fault], root: str) -> None:
+        """Show what is wrong with the value; `root` is what the paths begin with."""
+        for fault in faults:
+            self.add_error("whole", str(fault))
 
 
 def reason_field() -> forms.CharField:

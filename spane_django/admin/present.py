@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
@@ -154,7 +155,7 @@ def page_of(obj: Model | type[Model], pk: object, site: str) -> str:
     """Return the address of a row's page in the admin site of this name."""
     meta = obj._meta
     name = f"admin:{meta.app_label}_{meta.model_name}_change"
-    return reverse(name, args=[pk], current_app=site)
+    return reverse(name, args=[quote(str(pk))], current_app=site)
 
 
 def list_of(model: type[Model], site: str, **lookups: str | int) -> str:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import (
@@ -120,7 +121,7 @@ class VerbsAdmin(ReadOnlyAdmin):
             **super().page(request, obj),
             "buttons": buttons,
             "chip": self.standing(obj),
-            "ids": str(obj.pk),
+            "ids": quote(str(obj.pk)),
             "here": request.get_full_path(),
         }
 
@@ -188,7 +189,7 @@ class VerbsAdmin(ReadOnlyAdmin):
             "groups": [(chip, can, count) for (chip, can), count in sorted(groups.items())],
             "changing": legal,
             "staying": len(rows) - legal,
-            "ids": ",".join(str(row.pk) for row in rows),
+            "ids": ",".join(quote(str(row.pk)) for row in rows),
             "back": back,
         }
         request.current_app = self.site
@@ -225,7 +226,7 @@ class VerbsAdmin(ReadOnlyAdmin):
             raise Http404
 
     def _posted_keys(self, request: HttpRequest) -> list[Any]:
-        texts = [text for text in request.POST.get("ids", "").split(",") if text]
+        texts = [unquote(text) for text in request.POST.get("ids", "").split(",") if text]
         try:
             keys = [self.opts.pk.to_python(text) for text in texts]
         except ValidationError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
@@ -23,7 +22,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from ..clock import now as current_time
-from ..core.errors import SpaneError
+from ..core.definition import Definition
+from ..core.errors import InvalidInput, SpaneError
 from ..core.statuses import ExecutionStatus
 from ..engine import enable as enabling
 from ..engine.scope import Scope
@@ -31,8 +31,10 @@ from ..engine.start import StartOptions, start
 from ..models import Execution, Workflow, WorkflowVersion
 from .base import ReadOnlyAdmin, Rows, has_perm, scope_in
 from .filters import WorkflowFilter, first_id
+from .forms import JsonForm
 from .picture import picture_of
 from .present import chip, code, instant, link, list_of, page_of, pretty, query
+from .schema_forms import SchemaForm, has_fields
 from .verbs import Order, Verb, VerbsAdmin
 
 _DAY = timedelta(hours=24)
@@ -85,14 +87,9 @@ DISABLE = Verb(
 
 
 class StartForm(forms.Form):
-    """The input of a new execution, and a key by which a second click starts nothing more."""
+    """A key by which a second click starts nothing more."""
 
     key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
-    given = forms.CharField(
-        label=_("Input, as JSON"),
-        initial="{}",
-        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "dir": "ltr"}),
-    )
 
     def __init__(self, *args: Any, tenants: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -103,12 +100,6 @@ class StartForm(forms.Form):
             required=bool(tenants[0]),
             widget=forms.Select if len(tenants) > 1 else forms.HiddenInput,
         )
-
-    def clean_given(self) -> Any:
-        try:
-            return json.loads(self.cleaned_data["given"])
-        except (ValueError, RecursionError) as error:
-            raise forms.ValidationError(_("This is not JSON: %s") % error) from None
 
 
 @admin.register(Workflow)
@@ -171,8 +162,13 @@ class WorkflowAdmin(VerbsAdmin):
         if not (self.has_view_permission(request, workflow) and self.has_run_permission(request)):
             raise PermissionDenied
         tenants = self._tenants(request, workflow)
-        form = StartForm(request.POST if request.method == "POST" else None, tenants=tenants)
-        started = self._start(request, workflow, form) if form.is_valid() else None
+        posted = request.POST if request.method == "POST" else None
+        schema = self._input_schema(workflow)
+        in_json = not has_fields(schema) or "json" in request.GET
+        form = StartForm(posted, tenants=tenants)
+        given = JsonForm(posted) if in_json else SchemaForm(schema or {}, posted, user=request.user)
+        is_filled_in = form.is_valid() and given.is_valid()
+        started = self._start(request, workflow, form, given) if is_filled_in else None
         if started is not None:
             self.log_change(request, workflow, f"start: {started.pk}")
             self.message_user(request, _("The execution was started."), messages.SUCCESS)
@@ -180,10 +176,13 @@ class WorkflowAdmin(VerbsAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "media": self.media + form.media,
+            "media": self.media + given.media,
             "title": _("Start %s") % workflow.name,
             "original": workflow,
             "form": form,
+            "given": given,
+            "in_json": in_json,
+            "has_fields": has_fields(schema),
         }
         request.current_app = self.site
         return TemplateResponse(request, "admin/spane_django/workflow/start.html", context)
@@ -197,19 +196,29 @@ class WorkflowAdmin(VerbsAdmin):
             raise PermissionDenied
         return sorted(tenants)
 
-    def _start(self, request: HttpRequest, workflow: Workflow, form: StartForm) -> Execution | None:
+    def _input_schema(self, workflow: Workflow) -> dict[str, Any] | None:
+        version = workflow.current_version
+        return Definition(version.definition).input_schema if version else None
+
+    def _start(
+        self,
+        request: HttpRequest,
+        workflow: Workflow,
+        form: StartForm,
+        given: JsonForm | SchemaForm,
+    ) -> Execution | None:
         try:
             options = StartOptions(
                 idempotency_key=f"admin-form-{form.cleaned_data['key']}",
                 tenant=form.cleaned_data["tenant"],
                 by=request.user,  # type: ignore[arg-type]  # never anonymous
             )
-            return start(
-                workflow.key, form.cleaned_data["given"], now=current_time(), options=options
-            )
+            return start(workflow.key, given.value(), now=current_time(), options=options)
+        except InvalidInput as error:
+            given.tell(error.faults, "initialData")
         except SpaneError as error:
-            form.add_error("given", str(error))
-            return None
+            given.add_error(None, str(error))
+        return None
 
     @admin.display(description=_("status"))
     def standing(self, workflow: Workflow) -> SafeString:
