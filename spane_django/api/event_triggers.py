@@ -39,7 +39,7 @@ SUBJECT: Schema = {
         {
             "type": {
                 "type": "string", "maxLength": 200,
-                "pattern": r"^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$(?!\n)",
+                "pattern": r"^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$",
             },
             "id": {"type": "string", "minLength": 1, "maxLength": 100},
         },

@@ -34,6 +34,7 @@ from .schema import Fault
 
 ROOTS = ("input", "results", "initial", "execution", "secrets")
 
+_LONGEST_KEPT = 10_000  # characters
 _SHOWN = 200  # characters of an expression in an error message
 _NO_END = (
     "the template that starts at character {} has no end: close it with '}}}}', "
@@ -188,9 +189,18 @@ def _text(hole: _Hole, value: Json) -> str:
         raise ExpressionError(f"expression '{_short(hole.source)}': {error}") from None
 
 
-@lru_cache(maxsize=2_048)
 def _parts(text: str) -> tuple[str | _Hole, ...]:
     """Split a string into literal text and holes."""
+    # A cache of texts as large as definitions may be would fill the memory.
+    return _kept_parts(text) if len(text) <= _LONGEST_KEPT else tuple(_split(text))
+
+
+@lru_cache(maxsize=2_048)
+def _kept_parts(text: str) -> tuple[str | _Hole, ...]:
+    return tuple(_split(text))
+
+
+def _split(text: str) -> list[str | _Hole]:
     parts: list[str | _Hole] = []
     at = 0
     while edge := _EDGE.search(text, at):
@@ -204,13 +214,14 @@ def _parts(text: str) -> tuple[str | _Hole, ...]:
         else:
             parts.append(_hole(text[at:end].strip()))
             at = end + 2
-    return tuple(part for part in [*parts, text[at:]] if part)
+    return [part for part in [*parts, text[at:]] if part]
 
 
 def _end_of_hole(text: str, start: int) -> int | None:
     """Return where the ``}}`` of a template stands; braces and quotes inside it are skipped."""
-    depth, at = 0, start
-    while token := _INSIDE.search(text, at):
+    # No expression is longer, and a quote that nothing closes is looked for to the end each time.
+    depth, at, end = 0, start, start + 2 * language.MAX_LENGTH
+    while token := _INSIDE.search(text, at, end):
         at = token.end()
         if depth == 0 and token[0] == "}}":
             return token.start()

@@ -27,7 +27,7 @@ NAME: Schema = {
     "type": "string",
     "minLength": 1,
     "maxLength": 100,
-    "pattern": r"^[^\x00-\x1f\x7f]*$(?!\n)",
+    "pattern": r"^[^\x00-\x1f\x7f]*$",
 }
 # A hundred years: longer is a mistake, and far from where instants end.
 _LONGEST_MS = 3_155_760_000_000
@@ -139,7 +139,7 @@ _KEEP_DAYS: Schema = {"type": ["number", "null"], "minimum": 0, "maximum": 36_52
 DEFINITION_SCHEMA: Schema = {
     "type": "object",
     "properties": {
-        "id": {**NAME, "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"},
+        "id": {**NAME, "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*$"},
         "name": {"type": "string", "minLength": 1, "maxLength": 200},
         "description": {"type": "string"},
         "entryNodeId": {"type": "string", "minLength": 1},

@@ -6,14 +6,19 @@ import dataclasses
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from .json import Json, decode, encode
+from .json import Json, encode
+from .validation import (
+    InvalidPattern,
+    UnboundedWork,
+    errors_of,
+    meta_validator,
+    unbounded_in,
+    validator_of,
+)
 
 Schema = dict[str, Any]
 
@@ -59,7 +64,7 @@ def schema_of(declared: type | Schema | None) -> Schema | None:
 
 def faults_in(schema: Schema, value: Json, path: str) -> Iterator[Fault]:
     """Yield every fault of ``value``, each with its full path."""
-    yield from _faults(_validator(encode(schema)), value, path)
+    yield from _faults(validator_of(encode(schema)), value, path)
 
 
 def schema_faults(schema: Json, path: str) -> Iterator[Fault]:
@@ -69,6 +74,7 @@ def schema_faults(schema: Json, path: str) -> Iterator[Fault]:
     `faults_in` then says that the schema cannot be applied.
     """
     yield from _faults(_META, schema, path)
+    yield from (Fault(where, "schema", why) for where, why in unbounded_in(schema, path))
 
 
 def json_path(parts: typing.Iterable[str | int]) -> str:
@@ -76,10 +82,10 @@ def json_path(parts: typing.Iterable[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
 
 
-def _faults(validator: Draft202012Validator, value: Json, path: str) -> Iterator[Fault]:
+def _faults(validator: Any, value: Json, path: str) -> Iterator[Fault]:
     try:
-        errors = list(validator.iter_errors(value))
-    except (RecursionError, Unresolvable) as error:
+        errors = errors_of(validator, value)
+    except (RecursionError, Unresolvable, UnboundedWork, InvalidPattern) as error:
         why = "it refers to itself" if isinstance(error, RecursionError) else error
         yield Fault(path, "schema", f"the schema cannot be applied: {why}")
         return
@@ -93,15 +99,7 @@ def _faults(validator: Draft202012Validator, value: Json, path: str) -> Iterator
         yield Fault(where, "schema", short)
 
 
-# An empty registry fetches nothing: references reach no further than the schema itself.
-_META = Draft202012Validator(
-    Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
-)
-
-
-@lru_cache(maxsize=512)
-def _validator(schema: str) -> Draft202012Validator:
-    return Draft202012Validator(decode(schema), registry=Registry())
+_META = meta_validator()
 
 
 def _dataclass_schema(declared: Any) -> Schema:

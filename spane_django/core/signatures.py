@@ -30,9 +30,9 @@ from .schema import Fault, Schema
 ALGORITHMS = ("sha256", "sha512", "sha384", "sha1")
 BODY, TIME = "{body}", "{timestamp}"
 
-_HEADER = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9-]{0,99}$(?!\n)"}
+_HEADER = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9-]{0,99}$"}
 # Nothing that a shell would take for more than text: it is shown in commands to copy.
-_TEXT = {"type": "string", "maxLength": 100, "pattern": r"^[A-Za-z0-9 :;,._/|={}-]*$(?!\n)"}
+_TEXT = {"type": "string", "maxLength": 100, "pattern": r"^[A-Za-z0-9 :;,._/|={}-]*$"}
 SCHEME: Schema = {
     "type": "object",
     "properties": {

@@ -30,8 +30,8 @@ ANY = "*"
 NAME_LENGTH = 100
 
 _WORD = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
-EVENT_NAME = rf"^{_WORD}(\.{_WORD})*$(?!\n)"
-EVENT_PATTERN = rf"^({_WORD}\.)*({_WORD}|\*)$(?!\n)"
+EVENT_NAME = rf"^{_WORD}(\.{_WORD})*$"
+EVENT_PATTERN = rf"^({_WORD}\.)*({_WORD}|\*)$"
 
 Ending = Literal["completed", "failed", "cancelled"]
 ENDINGS = ("completed", "failed", "cancelled")
@@ -145,7 +145,7 @@ def patterns_for(name: str) -> list[str]:
 
 def is_event_name(name: str) -> bool:
     """Say whether an event may have this name."""
-    return len(name) <= NAME_LENGTH and re.match(EVENT_NAME, name) is not None
+    return len(name) <= NAME_LENGTH and re.fullmatch(EVENT_NAME, name) is not None
 
 
 def applies(when: str | None, data: Json) -> bool:

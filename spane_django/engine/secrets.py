@@ -25,8 +25,8 @@ from .vault import Unsealable, reseal, seal
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,99}$(?!\n)"
-"""The pattern of names: what can be written in a template without quotes."""
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+"""Names: what can be written in a template without quotes."""
 
 MAX_BYTES = 65_536
 """The largest value, in UTF-8: a certificate with its chain, with room to spare."""
@@ -249,7 +249,7 @@ def _refuse(faults: list[Fault]) -> None:
 
 
 def _name_faults(name: str) -> Iterator[Fault]:
-    if not re.search(NAME, name):
+    if not NAME.fullmatch(name):
         message = "use 1 to 100 letters, digits, _ and -, beginning with a letter or _"
         yield Fault("name", "invalid_name", message)
 

@@ -16,7 +16,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from ..core.errors import Faulty
-from ..core.expressions import check, template_faults
+from ..core.expressions import check, referenced_secrets, template_faults
 from ..core.json import Json
 from ..core.schema import Fault, Schema, faults_in
 from ..core.signatures import SCHEME, scheme_faults
@@ -24,12 +24,12 @@ from ..models import Webhook
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # The shortest secret that is worth the name.
-_SECRET: Schema = {"type": "string", "minLength": 16, "maxLength": 500, "pattern": "^[!-~]+$(?!\n)"}
+_SECRET: Schema = {"type": "string", "minLength": 16, "maxLength": 500, "pattern": "^[!-~]+$"}
 _EXPRESSION: Schema = {"type": "string", "minLength": 1, "maxLength": 1_000}
 # Headers that decide how a message is read, or what a browser remembers, are the server's.
 _OWN_HEADERS = (
-    "connection", "content-length", "content-security-policy", "keep-alive", "set-cookie",
-    "strict-transport-security", "te", "trailer", "transfer-encoding", "upgrade",
+    "clear-site-data", "connection", "content-length", "content-security-policy", "keep-alive",
+    "set-cookie", "strict-transport-security", "te", "trailer", "transfer-encoding", "upgrade",
 )  # fmt: skip
 
 PATH = r"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*"
@@ -42,7 +42,7 @@ _RESPONSE: Schema = {
         "headers": {
             "type": "object",
             "maxProperties": 20,
-            "propertyNames": {"pattern": r"^[A-Za-z0-9-]{1,100}$(?!\n)"},
+            "propertyNames": {"pattern": r"^[A-Za-z0-9-]{1,100}$"},
             "additionalProperties": {"type": "string", "maxLength": 1_000},
         },
         "body": {},
@@ -54,7 +54,7 @@ WEBHOOK: Schema = {
     "properties": {
         "name": {"type": "string", "minLength": 1, "maxLength": 100},
         "workflowId": {"type": "string", "minLength": 1, "maxLength": 100},
-        "path": {"type": "string", "maxLength": 150, "pattern": rf"^{PATH}$(?!\n)"},
+        "path": {"type": "string", "maxLength": 150, "pattern": rf"^{PATH}$"},
         "methods": {"type": "array", "items": {"enum": list(METHODS)}, "minItems": 1},
         "enabled": {"type": "boolean"},
         "signature": {
@@ -156,6 +156,9 @@ def _response_faults(response: Mapping[str, Any]) -> Iterator[Fault]:
     for name in headers if isinstance(headers, dict) else ():
         if name.lower() in _OWN_HEADERS:
             yield Fault(f"response.headers.{name}", "own_header", "the server sets this header")
+    for name in sorted(referenced_secrets([headers, response.get("body")])):
+        message = f"an answer holds no secrets: remove '{{{{ secrets.{name} }}}}'"
+        yield Fault("response", "secret", message)
     yield from template_faults(headers, "response.headers")
     yield from template_faults(response.get("body"), "response.body")
     if mode == "accepted" and set(response) - {"mode"}:
