@@ -58,6 +58,8 @@ class MayCall(BasePermission):
         if wanted is None:
             raise MethodNotAllowed(str(request.method))
         self.message = why_not(request, wanted)
+        if not self.message and view.of_installation and view.scope.tenants is not None:
+            self.message = "this is of the whole installation, and you are bound to tenants"
         return not self.message
 
 

@@ -65,11 +65,14 @@ class EngineView(APIView):
 
     Attributes:
         permissions: For each method, the permission that it takes.  Other methods are refused.
+        of_installation: What it tells is of all tenants: only those may ask whose scope is
+            everything.
         filterset_class: What a list can be narrowed by, for the document.
         is_paged: GET answers with pages, for the document.
     """
 
     permissions: ClassVar[Mapping[str, str]] = {}
+    of_installation: ClassVar[bool] = False
     filterset_class: ClassVar[type[FilterSet] | None] = None
     is_paged: ClassVar[bool] = False
 

@@ -48,6 +48,7 @@ class MetricsView(EngineView):
     """Everything that Prometheus may want to know."""
 
     permissions = {"GET": "spane_django.view_metrics"}
+    of_installation = True
     permission_classes = (MayScrape,)
 
     @extend_schema(
@@ -64,6 +65,7 @@ class AutoscalingView(EngineView):
     """How far behind the workers are: of all queues, or of the one that ``?queue=`` names."""
 
     permissions = {"GET": "spane_django.view_metrics"}
+    of_installation = True
     permission_classes = (MayScrape,)
 
     @extend_schema(
