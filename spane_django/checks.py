@@ -29,6 +29,7 @@ from .engine.db import alias
 from .engine.scope import has_tenants, tenant_model
 from .models import Tenant
 from .nodes.base import registry
+from .triggers.watching import model_triggers
 
 TAG = "spane"
 
@@ -143,6 +144,21 @@ def check_workflows(**_: Any) -> list[CheckMessage]:
         )
         for workflow in known.values()
         for fault in workflow.check()
+    ]
+
+
+@register(TAG)
+def check_model_triggers(**_: Any) -> list[CheckMessage]:
+    """Check that models and the executions that they start are in one database."""
+    return [
+        Warning(
+            f"{trigger.model._meta.label} is kept in another database than workflows: what "
+            f"'{trigger.name}' starts is started after the save has committed",
+            hint="A process that dies in between starts nothing: route both to one database.",
+            id="spane.W004",
+        )
+        for trigger in model_triggers()
+        if router.db_for_write(trigger.model) != alias()
     ]
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..engine.scope import EVERYTHING, Scope
-from ..models import Trigger, Webhook
+from ..models import Schedule, Trigger, Webhook
 from .changes import ModelTrigger
+from .timing import describe
 from .watching import model_triggers
 
 
@@ -45,6 +46,7 @@ def listed(scope: Scope = EVERYTHING, workflow: str | None = None) -> Iterator[L
     yield from map(_of_row, _rows(scope, workflow))
     yield from (_of_model(one) for one in model_triggers() if workflow in (None, one.workflow_id))
     yield from map(_of_webhook, _webhooks(scope, workflow))
+    yield from map(_of_schedule, _schedules(scope, workflow))
 
 
 def _rows(scope: Scope, workflow: str | None) -> Iterable[Trigger]:
@@ -53,8 +55,13 @@ def _rows(scope: Scope, workflow: str | None) -> Iterable[Trigger]:
 
 
 def _webhooks(scope: Scope, workflow: str | None) -> Iterable[Webhook]:
-    rows = scope.within(Webhook.objects.order_by("id"))
+    rows = scope.within(Webhook.objects.filter(is_retired=False).order_by("id"))
     return rows if workflow is None else rows.filter(workflow_key=workflow)
+
+
+def _schedules(scope: Scope, workflow: str | None) -> Iterable[Schedule]:
+    rows = scope.within(Schedule.objects.whole().order_by("id"))
+    return rows if workflow is None else rows.filter(workflow__key=workflow)
 
 
 def _of_row(trigger: Trigger) -> Listed:
@@ -94,5 +101,18 @@ def _of_webhook(webhook: Webhook) -> Listed:
         workflow=webhook.workflow_key,
         tenant=webhook.tenant,
         is_enabled=webhook.is_enabled,
+        is_declared=bool(webhook.declared),
         id=webhook.pk,
+    )
+
+
+def _of_schedule(schedule: Schedule) -> Listed:
+    return Listed(
+        type="schedule",
+        says=describe(schedule),
+        workflow=schedule.workflow.key,
+        tenant=schedule.tenant,
+        is_enabled=not schedule.is_paused,
+        is_declared=bool(schedule.declared),
+        id=schedule.pk,
     )

@@ -40,4 +40,5 @@ def test_the_seeds_examples_are_there() -> None:
         "dlq",
         "parallel_limits",
         "sub_workflows",
+        "triggers",
     }

@@ -14,9 +14,11 @@ from django.db.models import F, Q
 from django.db.models.signals import post_save
 
 from spane_django import InvalidInput, Workflow
+from spane_django.checks import check_model_triggers
 from spane_django.engine.enable import disable
 from spane_django.engine.start import UnknownWorkflow
 from spane_django.models import Execution, LogLine, WorkflowVersion
+from spane_django.triggers.listing import listed
 from tests.engine.helpers import NOON, Machine
 from tests.triggers.shop import Customer, Gift, Order, Parcel, UrgentOrder
 
@@ -379,3 +381,29 @@ def test_two_triggers_of_one_name_are_refused(trigger):
 
     with pytest.raises(ValueError, match="give one a name"):
         paid(trigger)
+
+
+class _Elsewhere:
+    """Keeps orders in another database than workflows."""
+
+    def db_for_write(self, model: Any, **_: Any) -> str | None:
+        return "elsewhere" if model is Order else None
+
+
+def test_a_model_in_another_database_is_warned_about(trigger, settings):
+    paid(trigger)
+
+    assert check_model_triggers() == []
+    settings.DATABASE_ROUTERS = [_Elsewhere()]
+
+    (warning,) = check_model_triggers()
+    assert warning.id == "spane.W004"
+
+
+def test_a_model_trigger_is_listed_beside_the_others(trigger):
+    paid(trigger)
+
+    (one,) = listed(workflow="w")
+
+    assert (one.type, one.says) == ("model", "update of demo_project.Order (status)")
+    assert list(listed(workflow="other")) == []
