@@ -20,8 +20,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from .core.alerting import AlertSettings
+from .core.json import UnstorableValue, decode, encode
 from .core.options import LIMITS
-from .core.schema import faults_in
+from .core.schema import faults_in, schema_of
 
 # Settings that None turns off.
 _OPTIONAL = frozenset({"TENANT_MODEL", "TENANT_RESOLVER", "API_RATE"})
@@ -99,6 +101,8 @@ class Settings:
         METRICS_NETWORKS: Networks (CIDR) from which ``/metrics`` and ``/api/autoscaling`` are
             open to whoever connects directly, not through a proxy.  Empty: to nobody.
         TRACING: Trace starts, nodes and settlements with OpenTelemetry.
+        ALERTS: Whom the scheduler tells of what goes wrong, and of what; see
+            `core.alerting.AlertSettings`.
     """
 
     QUEUE: str = "spane"
@@ -145,6 +149,7 @@ class Settings:
     METRICS: bool = False
     METRICS_NETWORKS: tuple[str, ...] = ()
     TRACING: bool = False
+    ALERTS: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def lease(self) -> timedelta:
@@ -220,11 +225,21 @@ def _limit_faults(limits: Mapping[str, Any]) -> list[str]:
     return [str(fault) for fault in faults_in(LIMITS, dict(limits), "LIMITS")]
 
 
+def _alert_faults(alerts: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with alerts."""
+    try:
+        value = decode(encode(dict(alerts)))
+    except UnstorableValue as error:
+        return [f"'ALERTS': {error}"]
+    return [str(fault) for fault in faults_in(schema_of(AlertSettings) or {}, value, "ALERTS")]
+
+
 _CHECKS: dict[str, Callable[[Any], list[str]]] = {
     "KEEP_DAYS": _keep_faults,
     "API_RATE": _rate_faults,
     "METRICS_NETWORKS": _network_faults,
     "LIMITS": _limit_faults,
+    "ALERTS": _alert_faults,
 }
 
 
@@ -248,6 +263,11 @@ class _Live:
 
 
 settings: Settings = _Live()  # type: ignore[assignment]  # the same names, read live
+
+
+def alert_settings() -> AlertSettings:
+    """Return ``ALERTS`` with the defaults filled in."""
+    return AlertSettings(**settings.ALERTS)
 
 
 def wake_function() -> Any:

@@ -102,6 +102,33 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Alert',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(max_length=500)),
+                ('rule', models.CharField(choices=[('failures', 'failures'), ('no_worker', 'no worker'), ('latency', 'work waits')], max_length=10, verbose_name='rule')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', max_length=64, verbose_name='tenant')),
+                ('workflow_key', models.CharField(blank=True, default='', max_length=100, verbose_name='workflow')),
+                ('error_type', models.CharField(blank=True, default='', max_length=200, verbose_name='error type')),
+                ('queue', models.CharField(blank=True, default='', max_length=100, verbose_name='queue')),
+                ('message', models.TextField(blank=True, default='', verbose_name='message')),
+                ('count', models.PositiveIntegerField(default=1, help_text='How often in the last hour, when last looked at.', verbose_name='count')),
+                ('execution_id', models.UUIDField(blank=True, null=True, verbose_name='execution')),
+                ('opened_at', models.DateTimeField(verbose_name='began')),
+                ('last_at', models.DateTimeField(verbose_name='last seen')),
+                ('notified_at', models.DateTimeField(blank=True, null=True, verbose_name='told')),
+                ('next_at', models.DateTimeField(blank=True, null=True, verbose_name='told next')),
+                ('resolved_at', models.DateTimeField(blank=True, null=True, verbose_name='over')),
+            ],
+            options={
+                'verbose_name': 'alert',
+                'verbose_name_plural': 'alerts',
+                'ordering': ('-id',),
+                'indexes': [models.Index(condition=models.Q(('next_at__isnull', False)), fields=['next_at'], name='spane_alerts_due'), models.Index(fields=['last_at'], name='spane_alerts_by_time')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('resolved_at', None)), fields=('key',), name='spane_one_open_alert')],
+            },
+        ),
+        migrations.CreateModel(
             name='ApiToken',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -739,6 +766,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='execution',
             index=models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['finished_at'], name='spane_execution_finished'),
+        ),
+        migrations.AddIndex(
+            model_name='execution',
+            index=models.Index(condition=models.Q(('status', 'failed')), fields=['-finished_at'], name='spane_failed'),
         ),
         migrations.AddIndex(
             model_name='execution',

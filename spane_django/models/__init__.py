@@ -4,6 +4,7 @@ What changes a row lives in `spane_django.engine`, one module per verb.
 """
 
 from .access import ApiToken, Tenant
+from .alerts import Alert
 from .execution import Execution
 from .gate import Gate
 from .history import Attempt, DeadLetter, LogLine, Payload
@@ -18,6 +19,7 @@ from .webhooks import Webhook, WebhookDelivery
 from .workflow import Workflow, WorkflowVersion
 
 __all__ = [
+    "Alert",
     "ApiToken",
     "Approval",
     "ApprovalDecision",

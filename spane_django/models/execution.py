@@ -260,6 +260,9 @@ class Execution(models.Model):
                 name="spane_execution_finished",
             ),
             models.Index(
+                fields=["-finished_at"], condition=Q(status="failed"), name="spane_failed"
+            ),
+            models.Index(
                 fields=["clear_due_at"],
                 condition=Q(clear_due_at__isnull=False),
                 name="spane_execution_clear_due",

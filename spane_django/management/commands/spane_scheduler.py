@@ -8,9 +8,11 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import OperationalError, connections
 
+from ...dispatch.health import listeners
 from ...dispatch.housekeeping import Housekeeping
 from ...dispatch.scheduler import ROLE, Scheduler
 from ...models import Lease
+from ...observability.alerts import Alerts
 from ...triggers.clockwork import Clockwork
 from ...triggers.webhook_housekeeping import DeliveryHousekeeping
 from ..base import SpaneCommand, require_migrations
@@ -38,21 +40,24 @@ class Command(SpaneCommand):
     def ask(self, **options: Any) -> int | None:
         self.log_to_terminal(options["verbosity"])
         with stop_signals():
+            alerts = Alerts(listeners)
             scheduler = Scheduler(
-                duties=[Clockwork(), Housekeeping(), DeliveryHousekeeping()], on_change=self._tell
+                duties=[Clockwork(), Housekeeping(), DeliveryHousekeeping(), alerts],
+                on_change=self._tell,
             )
             if options["once"]:
                 require_migrations()
-                return self._once(scheduler)
+                return self._once(scheduler, alerts)
             self._check_migrations()
             self.say(f"scheduler {scheduler.holder} stands by")
             scheduler.run()
         self.say("scheduler stopped")
         return 0
 
-    def _once(self, scheduler: Scheduler) -> int:
+    def _once(self, scheduler: Scheduler, alerts: Alerts) -> int:
         try:
             scheduler.turn()
+            alerts.finish()
             if scheduler.leads:
                 return 0
         finally:
