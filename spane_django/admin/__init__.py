@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from .approvals import ApprovalAdmin
 from .audit import AuditEntryAdmin
+from .bulk import BulkOperationAdmin
 from .dead_letters import DeadLetterAdmin
 from .executions import ExecutionAdmin
 from .gates import GateAdmin
@@ -27,6 +28,7 @@ __all__ = [
     "ApiTokenAdmin",
     "ApprovalAdmin",
     "AuditEntryAdmin",
+    "BulkOperationAdmin",
     "DeadLetterAdmin",
     "ExecutionAdmin",
     "GateAdmin",

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from ..engine import retry
-from ..models import DeadLetter, NodeRun
+from ..models import DeadLetter, NodeRun, Workflow
 from ..models.payloads import shown
-from .base import has_perm
+from .base import has_perm, scope_in
+from .bulk import BulkAdmin, Wanted
 from .filters import ErrorTypeFilter, NodeFilter, ResolvedFilter, WorkflowFilter
 from .node_runs import OfExecution
 from .present import brief, chip, code, instant, lately, link, page_of, pretty
-from .verbs import Order, Verb, VerbsAdmin
+from .verbs import Order, Verb
 
 
 def _retry(pk: int, order: Order) -> DeadLetter:
@@ -58,7 +59,7 @@ DISCARD = Verb(
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(OfExecution, VerbsAdmin):
+class DeadLetterAdmin(OfExecution, BulkAdmin):
     """Open dead letters first; resolved ones are kept."""
 
     list_display = (
@@ -75,11 +76,31 @@ class DeadLetterAdmin(OfExecution, VerbsAdmin):
     )  # fmt: skip
     actions = ("retry_selected", "discard_selected")
     verbs = (RETRY, DISCARD)
+    bulk_verbs = {"retry": "retry-letters", "discard": "discard-letters"}
     fields = (
         "of_run", "node_type", "of_workflow", "of_execution", "attempts", "failed", "resolved",
         "resolution", "resolved_by",
     )  # fmt: skip
     empty_hint = _("Nothing here: no node has failed for good without being dealt with.")
+
+    def wanted(self, request: HttpRequest) -> Wanted | None:
+        asked = request.GET
+        names = {"error_type": "errorType", "node_id": "node"}
+        if set(asked) - {*names, "execution__workflow__id__exact", "execution"}:
+            return None
+        chosen = {wire: asked[name] for name, wire in names.items() if name in asked}
+        if "execution" in asked:
+            chosen["execution"] = asked["execution"]
+        if workflow := asked.get("execution__workflow__id__exact"):
+            row = scope_in(request).within(Workflow.objects.filter(pk=workflow)).first()
+            if row is None:
+                return None
+            chosen["workflow"] = row.key
+        return {"nested": True}, chosen
+
+    def breakdown(self, queryset: QuerySet[Any]) -> list[tuple[SafeString, int]]:
+        counted = queryset.order_by().values_list("error_type").annotate(count=Count("pk"))
+        return [(code(kind), count) for kind, count in counted.order_by("-count")[:20]]
 
     def get_ordering(self, request: HttpRequest) -> Any:
         if request.GET.get(ResolvedFilter.parameter_name) == ResolvedFilter.ALL:

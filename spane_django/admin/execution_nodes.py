@@ -20,16 +20,17 @@ from ..core.errors import SpaneError
 from ..core.statuses import NodeStatus
 from ..models import Execution, NodeRun
 from .base import has_perm
+from .bulk import BulkAdmin
 from .inspector import inspector_of
 from .node_verbs import NODE_VERBS, NodeVerb, ReasonForm
 from .picture import picture_of
 from .present import chip, list_of, page_of, query
-from .verbs import Order, VerbsAdmin
+from .verbs import Order
 
 _VERB_URL = "spane_django_execution_node"
 
 
-class NodesAdmin(VerbsAdmin):
+class NodesAdmin(BulkAdmin):
     """The page of an execution, as far as its nodes go."""
 
     def get_urls(self) -> list[URLPattern]:

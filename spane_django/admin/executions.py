@@ -18,12 +18,13 @@ from ..clock import now as current_time
 from ..core.statuses import ExecutionStatus
 from ..engine.explain import explain
 from ..engine.scope import Scope
-from ..models import DeadLetter, Execution, LogLine, NodeRun, WorkflowVersion
+from ..models import DeadLetter, Execution, LogLine, NodeRun, Workflow, WorkflowVersion
 from ..models.payloads import shown
 from ..models.story import LogEntry, output
-from .base import has_perm
+from .base import has_perm, scope_in
+from .bulk import Wanted
 from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
-from .filters import CreatedFilter, LevelFilter, WorkflowFilter, ids_beginning_with
+from .filters import PERIODS, CreatedFilter, LevelFilter, WorkflowFilter, ids_beginning_with
 from .live import LiveAdmin
 from .present import (
     brief,
@@ -80,6 +81,7 @@ class ExecutionAdmin(LiveAdmin):
         "cancel_selected",
     )
     verbs = (PAUSE, RESUME, RETRY, REPLAY, CANCEL)
+    bulk_verbs = {verb.name: verb.name for verb in verbs}
     fields = (
         "of_version", "created", "starts", "began", "ended", "took", "due", "priority",
         "started_by", "idempotency_key", "started_from", "has_started", "origin", "copies",
@@ -130,6 +132,30 @@ class ExecutionAdmin(LiveAdmin):
             "lines_url": list_of(LogLine, self.site, execution=obj.pk),
             "letters_url": list_of(DeadLetter, self.site, execution=obj.pk, resolved="all"),
         }
+
+    def wanted(self, request: HttpRequest) -> Wanted | None:
+        asked = request.GET
+        if set(asked) - {"status__exact", "workflow__id__exact", "created", "level", "parent"}:
+            return None
+        selection: dict[str, Any] = {}
+        if status := asked.get("status__exact"):
+            selection["status"] = [status]
+        if workflow := asked.get("workflow__id__exact"):
+            row = scope_in(request).within(Workflow.objects.filter(pk=workflow)).first()
+            if row is None:
+                return None
+            selection["workflow"] = row.key
+        if (period := asked.get("created")) in PERIODS:
+            selection["createdSince"] = (current_time() - PERIODS[period][1]).isoformat()
+        if parent := asked.get("parent"):
+            selection["parent"] = parent
+        elif asked.get("level") == LevelFilter.ALL:
+            selection["nested"] = True
+        return selection, {}
+
+    def breakdown(self, queryset: QuerySet[Any]) -> list[tuple[SafeString, int]]:
+        counted = queryset.order_by("status").values_list("status").annotate(Count("pk"))
+        return [(chip(status), count) for status, count in counted]
 
     def next_page(self, verb: Verb, made: Sequence[object]) -> str:
         if verb is REPLAY and len(made) == 1 and isinstance(made[0], Execution):

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 
 from ..clock import now as current_time
 from ..core.schema import Schema
+from ..dispatch.bulk import hand_over
 from ..engine.bulk import UnknownOperation, advance, begin, find_operation, plan
 from ..engine.bulk_verbs import VERBS
 from ..models import BulkOperation
@@ -66,6 +67,8 @@ class BulkView(EngineView):
             tenant=self.tenant,
         )  # fmt: skip
         operation = advance(operation.pk, now=now, keeps_driver=True)
+        if operation.finished_at is None:
+            hand_over(operation.pk)
         return Response(present_operation(operation), status=status.HTTP_202_ACCEPTED)
 
 
@@ -76,7 +79,10 @@ class OperationView(EngineView):
 
     @extend_schema(responses=OperationShape)
     def get(self, request: Request, operation_id: str) -> Response:
-        return Response(present_operation(find_operation(_key(operation_id))))
+        key = _key(operation_id)
+        if not self.scope.within(BulkOperation.objects.filter(pk=key)).exists():
+            raise UnknownOperation(f"there is no bulk operation '{operation_id[:100]}'")
+        return Response(present_operation(find_operation(key)))
 
 
 def present_operation(operation: BulkOperation) -> dict[str, Any]:

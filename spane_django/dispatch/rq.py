@@ -90,11 +90,22 @@ def redis_of(queue: str) -> Redis:
     Raises:
         KeyError: the queue is not in ``RQ_QUEUES``.
     """
-    return cast(Redis, _queue(queue).connection)
+    return cast(Redis, queue_of(queue).connection)
+
+
+# A connection per call would cost milliseconds; see the notes on django_rq.get_queue.
+@lru_cache(maxsize=64)
+def queue_of(name: str) -> Any:
+    """Return a queue of RQ.
+
+    Raises:
+        KeyError: it is not in ``RQ_QUEUES``.
+    """
+    return django_rq.get_queue(name, commit_mode="auto")
 
 
 def _ring_or_enqueue(queue: str) -> None:
-    target = _queue(queue)
+    target = queue_of(queue)
     ring = _ring_script(queue)
     if ring(keys=list(keys(queue)), args=[time.time(), QUEUED_SECONDS]):
         # No timeout of RQ's: a drain ends its slice by itself and waits for nodes in flight.
@@ -110,12 +121,6 @@ def _complain(queue: str, message: str) -> None:
     if now >= _complained.get(queue, -math.inf) + _COMPLAIN_SECONDS:
         _complained[queue] = now
         logger.warning(message)
-
-
-# A connection per call would cost milliseconds; see the notes on django_rq.get_queue.
-@lru_cache(maxsize=64)
-def _queue(name: str) -> Any:
-    return django_rq.get_queue(name, commit_mode="auto")
 
 
 @lru_cache(maxsize=64)
@@ -151,5 +156,5 @@ class _StopFlag:
 @receiver(setting_changed, dispatch_uid="spane_django.dispatch.rq")
 def _forget(*, setting: str, **_: object) -> None:
     if setting == "RQ_QUEUES":
-        _queue.cache_clear()
+        queue_of.cache_clear()
         _ring_script.cache_clear()

@@ -72,3 +72,13 @@ async function refresh(page) {
 function say(page, code) {
   page.querySelector(`[data-spane-said="${code}"]`)?.removeAttribute("hidden");
 }
+
+// A page without a graph that goes on: it is read again until it says that it is over.
+const whole = document.querySelector("#content-main:has([data-spane-follows])");
+if (whole) {
+  const again = setInterval(async () => {
+    if (document.hidden) return;
+    await refresh(whole).catch(() => {});
+    if (!whole.querySelector("[data-spane-follows]")) clearInterval(again);
+  }, 2000);
+}
