@@ -30,6 +30,7 @@ from .api import (
     moves,
     node_types,
     operating,
+    schedules,
     secrets,
     signals,
     starting,
@@ -56,6 +57,7 @@ _APPROVAL = "api/approvals/<str:approval_id>"
 # Keys are free text: there may be slashes in them.
 _GATE = "api/gates/<path:gate_key>"
 _LETTER = "api/dlq/<str:letter_id>"
+_SCHEDULE = "api/triggers/schedules/<str:schedule_id>"
 _WEBHOOK = "api/triggers/webhooks/<str:webhook_id>"
 _DELIVERY = "api/triggers/deliveries/<str:delivery_id>"
 _SECRET = "api/secrets/<str:name>"  # noqa: S105  not one
@@ -155,6 +157,14 @@ urlpatterns = [
         event_triggers.WorkflowTriggersView.as_view(),
         name="workflow-triggers",
     ),
+    path("api/triggers/schedules", schedules.SchedulesView.as_view(), name="schedules"),
+    path(_SCHEDULE, schedules.ScheduleView.as_view(), name="schedule"),
+    path(f"{_SCHEDULE}/next-runs", schedules.NextRunsView.as_view(), name="next-runs"),
+    path(f"{_SCHEDULE}/starts", schedules.StartsView.as_view(), name="starts"),
+    path(f"{_SCHEDULE}/pause", schedules.PauseScheduleView.as_view(), name="pause-schedule"),
+    path(f"{_SCHEDULE}/resume", schedules.ResumeScheduleView.as_view(), name="resume-schedule"),
+    path(f"{_SCHEDULE}/run", schedules.RunScheduleView.as_view(), name="run-schedule"),
+    path(f"{_SCHEDULE}/backfill", schedules.BackfillView.as_view(), name="backfill"),
     path("api/triggers/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
     path(_WEBHOOK, webhooks.WebhookView.as_view(), name="webhook"),
     path(f"{_WEBHOOK}/rotate", webhooks.RotateWebhookView.as_view(), name="rotate-webhook"),

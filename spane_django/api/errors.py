@@ -42,6 +42,8 @@ from ..engine.tokens import UnknownToken
 from ..engine.versions import UnknownVersion, WrongVersionStatus
 from ..models.payloads import PayloadUnavailable
 from ..triggers.event_triggers import DeclaredTrigger, InvalidTrigger, UnknownTrigger
+from ..triggers.schedules import UnknownSchedule
+from ..triggers.timing import InvalidTiming
 from ..triggers.webhook_config import InvalidWebhook
 from ..triggers.webhook_intake import RefusedMapping, UnknownDelivery
 from ..triggers.webhooks import UnknownWebhook, UnsignedWebhook
@@ -62,6 +64,8 @@ _STATUS: tuple[tuple[type[SpaneError], int, str], ...] = (
     (UnknownApproval, 404, "unknown_approval"),
     (InvalidWebhook, 400, "invalid_webhook"),
     (UnknownWebhook, 404, "unknown_webhook"),
+    (UnknownSchedule, 404, "unknown_schedule"),
+    (InvalidTiming, 409, "invalid_timing"),
     (InvalidTrigger, 400, "invalid_trigger"),
     (UnknownTrigger, 404, "unknown_trigger"),
     (DeclaredTrigger, 409, "declared_trigger"),

@@ -151,3 +151,9 @@ class EventTriggerFilters(django_filters.FilterSet):
 
     workflow = text("workflow__key", "The id of a workflow.", longest=100)
     event = text("name", "A name or a pattern, as the trigger has it.", longest=100)
+
+
+class ScheduleFilters(django_filters.FilterSet):
+    """Filters of schedules."""
+
+    workflow = text("workflow__key", "The id of a workflow.", longest=100)

@@ -9,6 +9,15 @@ from .gates import flip_gate
 from .operating import bulk, bulk_count, complete, reassign, rerun_from, retry_now, skip
 from .options import body
 from .registered import DuplicateWorkflow, register, workflows
+from .schedules import (
+    backfill_schedule,
+    delete_schedule,
+    next_runs,
+    pause_schedule,
+    resume_schedule,
+    run_schedule,
+    schedule,
+)
 from .secrets import delete_secret, set_secret
 from .verbs import (
     cancel,
@@ -47,18 +56,22 @@ __all__ = [
     "approve",
     "archive_version",
     "archive_workflow",
+    "backfill_schedule",
     "body",
     "bulk",
     "bulk_count",
     "cancel",
     "compare_versions",
     "complete",
+    "delete_schedule",
     "delete_secret",
     "discard_dead_letter",
     "discard_draft",
     "flip_gate",
     "migrate",
+    "next_runs",
     "pause",
+    "pause_schedule",
     "preview_migration",
     "publish",
     "publish_draft",
@@ -69,10 +82,13 @@ __all__ = [
     "replay",
     "rerun_from",
     "resume",
+    "resume_schedule",
     "retry",
     "retry_dead_letter",
     "retry_now",
+    "run_schedule",
     "save_draft",
+    "schedule",
     "set_secret",
     "signal",
     "skip",

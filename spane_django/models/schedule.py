@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.utils.translation import gettext_lazy as _
 
 from ..core.misfire import Misfire
@@ -29,6 +29,15 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         """With everything that says when they are due and what they start."""
         parts = ("crontab", "interval", "solar", "clocked")
         return self.select_related("workflow", "task", *(f"task__{part}" for part in parts))
+
+    def with_last_start(self) -> ScheduleQuerySet:
+        """With what became of the latest time that has been dealt with."""
+        rows = ScheduledStart.objects.filter(schedule=OuterRef("pk")).order_by("-scheduled_for")
+        return self.annotate(
+            last_scheduled_for=Subquery(rows.values("scheduled_for")[:1]),
+            last_execution_id=Subquery(rows.values("execution_id")[:1]),
+            last_error=Subquery(rows.values("error")[:1]),
+        )
 
 
 class Schedule(models.Model):

@@ -10,7 +10,7 @@ longer declared is deleted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..core.misfire import Misfire
@@ -54,7 +54,6 @@ _CONFIG: Schema = {
     "properties": {"name": NAME, **TIMING_PROPERTIES, **OPTION_PROPERTIES},
     "additionalProperties": False,
 }
-_INSTANTS = ("at", "startTime", "expires")
 
 
 class ScheduleKind:
@@ -95,7 +94,7 @@ def timing_of(given: Mapping[str, Any]) -> Timing | None:
         cron=given.get("cron"),
         timezone=given.get("timezone"),
         every=None if every is None else timedelta(milliseconds=every),
-        at=instant_of(given.get("at")),
+        at=instant_of(given["at"]) if "at" in given else None,
         solar=None if sun is None else Solar(**sun),
     )
 
@@ -103,27 +102,30 @@ def timing_of(given: Mapping[str, Any]) -> Timing | None:
 def options_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what JSON says of a schedule beside its timing, by the names of `Wanted`."""
     said = {key: given[key] for key in ("name", *OPTION_PROPERTIES) if key in given}
-    if "startTime" in said:
-        said["start_time"] = instant_of(said.pop("startTime"))
-    if "expires" in said:
-        said["expires"] = instant_of(said["expires"])
+    for wire, name in (("startTime", "start_time"), ("expires", "expires")):
+        if wire in said:
+            text = said.pop(wire)
+            said[name] = None if text is None else instant_of(text)
     return said
 
 
-def instant_of(text: str | None) -> datetime | None:
+def instant_of(text: str) -> datetime:
     """Return the instant of an ISO 8601 text without faults."""
-    return None if text is None else datetime.fromisoformat(text)
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def instant_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield the instants that are none, or have no time zone."""
-    for name in _INSTANTS:
+def instant_faults(
+    given: Mapping[str, Any], names: Sequence[str] = ("at", "startTime", "expires")
+) -> Iterator[Fault]:
+    """Yield the instants of these names that are none, or have no time zone."""
+    for name in names:
         text = given.get(name)
         if not isinstance(text, str):
             continue
         try:
             has_zone = datetime.fromisoformat(text).tzinfo is not None
-        except ValueError:
+            instant_of(text)
+        except (ValueError, OverflowError):
             has_zone = False
         if not has_zone:
             message = "give a time in ISO 8601 with its time zone, such as 2030-01-31T12:00:00Z"

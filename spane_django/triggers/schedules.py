@@ -228,10 +228,31 @@ def wanted_of(schedule: Schedule) -> Wanted:
     )
 
 
+def find(schedule_id: int) -> Schedule:
+    """Return a schedule with everything that belongs to it.
+
+    Raises:
+        UnknownSchedule: there is none.
+    """
+    found = Schedule.objects.whole().filter(pk=schedule_id).first()
+    if found is None:
+        raise UnknownSchedule(f"there is no schedule {schedule_id}")
+    return found
+
+
+def name_for(workflow: str, timing: Timing, tenant: str = "") -> str:
+    """Return how a schedule is called that has been given no name."""
+    when = timing.cron or (timing.solar.event if timing.solar else "")
+    if timing.at is not None:
+        when = timing.at.isoformat()
+    elif timing.every is not None:
+        when = f"every {timing.every}"
+    return _called(workflow, f"{when} {timing.timezone or ''}".strip(), tenant)
+
+
 def free_name(workflow: Workflow, name: str) -> str:
     """Return a name for a schedule of a workflow that no periodic task has."""
-    whose = f" ({workflow.tenant})" if workflow.tenant else ""
-    wished = f"{workflow.key}: {name}{whose}"[:_ROOM_FOR_NUMBER]
+    wished = _called(workflow.key, name, workflow.tenant)
     tasks = apps.get_model("django_celery_beat", "PeriodicTask")._default_manager
     found, number = wished, 1
     while tasks.filter(name=found).exists():
@@ -289,7 +310,9 @@ def _switch(
 
 def _write(schedule: Schedule, wanted: Wanted, *, now: datetime) -> None:
     workflow = _workflow(wanted.workflow, schedule.tenant)
-    name = wanted.name or schedule.task.name or _default_name(workflow, wanted.timing)
+    name = wanted.name or schedule.task.name
+    if not name:
+        name = name_for(wanted.workflow, wanted.timing or Timing(), schedule.tenant)
     faults = [*_faults(wanted), *_name_faults(name, schedule)]
     if not schedule.declared:
         # A definition of old may be published again; what it says has passed just never runs.
@@ -358,14 +381,9 @@ def _name_faults(name: str, schedule: Schedule) -> Iterator[Fault]:
         yield Fault("name", "name_taken", f"another periodic task is called '{name}'")
 
 
-def _default_name(workflow: Workflow, timing: Timing | None) -> str:
-    given = timing or Timing()
-    when = given.cron or (given.solar.event if given.solar else "")
-    if given.at is not None:
-        when = given.at.isoformat()
-    elif given.every is not None:
-        when = f"every {given.every}"
-    return free_name(workflow, f"{when} {given.timezone or ''}".strip())
+def _called(workflow: str, name: str, tenant: str) -> str:
+    whose = f" ({tenant})" if tenant else ""
+    return f"{workflow}: {name}{whose}"[:_ROOM_FOR_NUMBER]
 
 
 def _facts(schedule: Schedule) -> dict[str, Json]:
