@@ -7,7 +7,7 @@ sequel.
 from __future__ import annotations
 
 from ..core.errors import SpaneError
-from .naming import named
+from .sql import statements
 from .versions import PreparedVersion, prepared
 
 
@@ -28,7 +28,7 @@ def current_version(workflow: str, tenant: str = "") -> PreparedVersion:
     Raises:
         UnknownWorkflow, DisabledWorkflow: there is none.
     """
-    row = named(workflow, tenant).values_list("current_version_id", "is_enabled").first()
+    row = statements().current_version(workflow, tenant)
     if row is None or row[0] is None:
         raise UnknownWorkflow(f"Workflow '{workflow}' not found: publish its definition first")
     if not row[1]:

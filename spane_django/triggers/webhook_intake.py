@@ -35,6 +35,7 @@ from ..engine.vault import Unsealable
 from ..models import Webhook, WebhookDelivery
 from .webhook_config import PATH
 from .webhook_requests import Incoming, data_of, may_send
+from .webhook_rows import find, insert
 from .webhooks import scheme_of, secrets_of
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _admitted(incoming: Incoming, *, now: datetime) -> tuple[Webhook, str]:
 def _found(incoming: Incoming) -> Webhook | None:
     if len(incoming.path) > 200 or not _PATH.match(incoming.path):
         return None
-    found = Webhook.objects.using(alias()).filter(path=incoming.path).first()
+    found = find(incoming.path)
     return found if found is not None and found.is_open else None
 
 
@@ -215,7 +216,7 @@ def _store(delivery: WebhookDelivery, *, now: datetime) -> Receipt:
                 refusal = error
                 delivery.status = WebhookDelivery.Status.REFUSED
                 delivery.reason = str(error)
-            delivery.save(force_insert=True, using=alias())
+            insert(delivery)
     except IntegrityError:
         return _repeated(delivery, now=now)
     return Receipt(delivery.webhook, delivery.pk, delivery.execution_id, refusal)

@@ -190,6 +190,12 @@ JOIN spane_django_noderun n USING (execution_id, node_id)
 WHERE n.status IN ('completed', 'failed')
 """
 
+# A tenant's own workflow of an id goes before the one that all share.
+CURRENT_VERSION = """
+SELECT current_version_id, is_enabled FROM spane_django_workflow
+WHERE key = %s AND tenant IN ('', %s) ORDER BY tenant DESC LIMIT 1
+"""
+
 INPUTS = "SELECT id, input::text FROM spane_django_execution WHERE id = ANY(%s::uuid[])"
 
 
@@ -236,6 +242,10 @@ class PostgreSQL(PostgreSQLLanes):
     ) -> list[ClaimedRow] | None:
         rows = self._rows(CLAIM, [queue, queue, now, room, room, worker_id, token, now])
         return None if rows and rows[0][0] is None else [ClaimedRow(*row) for row in rows]
+
+    def current_version(self, workflow: str, tenant: str) -> tuple[int | None, bool] | None:
+        rows = self._rows(CURRENT_VERSION, [workflow, tenant])
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def insert_executions(self, rows: Sequence[NewExecution]) -> None:
         names = (

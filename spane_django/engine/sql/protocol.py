@@ -110,6 +110,9 @@ class Statements(Protocol):
     def change_gates(self, rows: Sequence[GateRow], *, now: datetime) -> None:
         """Write locked gates."""
 
+    def current_version(self, workflow: str, tenant: str) -> tuple[int | None, bool] | None:
+        """Return the current version of the workflow that an id means, and whether it starts."""
+
     def insert_executions(self, rows: Sequence[NewExecution]) -> None:
         """Insert executions."""
 

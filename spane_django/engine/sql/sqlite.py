@@ -134,6 +134,12 @@ FROM spane_django_noderun
 WHERE execution_id = ? AND node_id = ? AND status IN ('completed', 'failed')
 """
 
+# A tenant's own workflow of an id goes before the one that all share.
+CURRENT_VERSION = """
+SELECT current_version_id, is_enabled FROM spane_django_workflow
+WHERE key = ? AND tenant IN ('', ?) ORDER BY tenant DESC LIMIT 1
+"""
+
 INPUT = "SELECT input FROM spane_django_execution WHERE id = ?"
 
 
@@ -193,6 +199,10 @@ class SQLite(SQLiteLanes):
             return []
         rows = self._execute(CLAIMED, [worker_id, token]).fetchall()
         return [ClaimedRow(row[0], UUID(row[1]), *row[2:]) for row in rows]
+
+    def current_version(self, workflow: str, tenant: str) -> tuple[int | None, bool] | None:
+        row = self._row(CURRENT_VERSION, [workflow, tenant])
+        return (row[0], bool(row[1])) if row else None
 
     def insert_executions(self, rows: Sequence[NewExecution]) -> None:
         for row in rows:
