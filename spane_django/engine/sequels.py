@@ -34,6 +34,7 @@ from .outputs import outputs_of
 from .payloads import composed
 from .release import insert
 from .rows import ExecutionRow, NewExecution
+from .sql import statements
 from .versions import PreparedVersion, part_of, prepared
 
 _Relation = Execution.Relation
@@ -117,8 +118,9 @@ _Listeners = Mapping[tuple[str, str], Sequence[Trigger]]
 def _listeners(rows: Sequence[ExecutionRow]) -> _Listeners:
     whole = {version.workflow_key for row in rows if not (version := prepared(row.version_id)).part}
     found: dict[tuple[str, str], list[Trigger]] = {}
-    if whole:
-        chosen = Trigger.objects.live().filter(kind=Trigger.Kind.WORKFLOW, name__in=whole)
+    kind = Trigger.Kind.WORKFLOW
+    if whole and (heard := statements().heard(kind.value, whole)):
+        chosen = Trigger.objects.live().filter(kind=kind, name__in=heard)
         for trigger in chosen.select_related("workflow").order_by("workflow_id", "id"):
             found.setdefault((trigger.name, trigger.on), []).append(trigger)
     return found

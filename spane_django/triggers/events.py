@@ -36,6 +36,7 @@ from ..core.starting import KEY_LENGTH
 from ..core.triggers import applies, is_event_name, mapped, patterns_for
 from ..engine.db import atomic, on_commit
 from ..engine.origin import ChainTooLong, Origin, origin, require_room, tell
+from ..engine.sql import statements
 from ..engine.start import StartOptions, start_version
 from ..models import Execution, Trigger
 from ..subjects import columns_of
@@ -173,8 +174,11 @@ def _data(event: Event) -> Json:
 
 
 def _listening(name: str, tenant: str) -> list[Trigger]:
+    heard = statements().heard(Trigger.Kind.EVENT.value, patterns_for(name))
+    if not heard:
+        return []
     live = Trigger.objects.live().events().heard_by(tenant)
-    fitting = live.filter(name__in=patterns_for(name))
+    fitting = live.filter(name__in=heard)
     # The order in which starts lock workflows, so that two events do not wait for each other.
     return list(fitting.select_related("workflow").order_by("workflow_id", "id"))
 

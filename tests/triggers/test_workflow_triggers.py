@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from spane_django import OnWorkflow, Workflow
 from spane_django.core.outcome import Result
@@ -187,16 +187,19 @@ def test_the_data_of_large_ends_is_handed_on_without_being_copied(machine, does,
 
 
 def test_ends_nobody_waits_for_cost_one_query_for_all_of_a_batch(machine):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite takes the rows of a batch one at a time")
     machine.publish(CALL)
-    for _ in range(5):
-        machine.start()
-    finished = machine.run(machine.claim())
 
-    with counted() as statements:
-        machine.settle(finished)
+    def cost(executions: int) -> int:
+        for _ in range(executions):
+            machine.start()
+        finished = machine.run(machine.claim())
+        with counted() as statements:
+            machine.settle(finished)
+        return len(statements)
 
-    asked = [one for one in statements if "spane_django_trigger" in one]
-    assert len(asked) == 1
+    assert cost(1) == cost(5)
 
 
 def test_python_and_json_say_the_same(machine):

@@ -198,6 +198,11 @@ WHERE key = %s AND tenant IN ('', %s) ORDER BY tenant DESC LIMIT 1
 
 INPUTS = "SELECT id, input::text FROM spane_django_execution WHERE id = ANY(%s::uuid[])"
 
+HEARD = """
+SELECT DISTINCT name FROM spane_django_trigger
+WHERE kind = %s AND name = ANY(%s::text[]) AND is_enabled
+"""
+
 
 class PostgreSQL(PostgreSQLLanes):
     """The statements on one connection."""
@@ -263,6 +268,9 @@ class PostgreSQL(PostgreSQLLanes):
 
     def inputs(self, execution_ids: Collection[UUID]) -> dict[UUID, str]:
         return dict(self._rows(INPUTS, [array(execution_ids)]))
+
+    def heard(self, kind: str, names: Collection[str]) -> set[str]:
+        return {row[0] for row in self._rows(HEARD, [kind, array(names)])}
 
 
 def _keys(keys: Collection[Key]) -> list[str]:

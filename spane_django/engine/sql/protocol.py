@@ -121,3 +121,6 @@ class Statements(Protocol):
 
     def inputs(self, execution_ids: Collection[UUID]) -> dict[UUID, str]:
         """Return the inputs of executions as JSON text."""
+
+    def heard(self, kind: str, names: Collection[str]) -> set[str]:
+        """Return the names that some enabled trigger of a kind has."""

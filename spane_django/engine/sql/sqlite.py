@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ...core.json import encode
 from ...core.plan import Arrivals
 from ...core.statuses import ExecutionStatus, NodeStatus
 from ..rows import (
@@ -142,6 +143,11 @@ WHERE key = ? AND tenant IN ('', ?) ORDER BY tenant DESC LIMIT 1
 
 INPUT = "SELECT input FROM spane_django_execution WHERE id = ?"
 
+HEARD = """
+SELECT name FROM spane_django_trigger
+WHERE kind = ? AND is_enabled AND name IN (SELECT value FROM json_each(?))
+"""
+
 
 class SQLite(SQLiteLanes):
     """The statements on one connection."""
@@ -219,6 +225,9 @@ class SQLite(SQLiteLanes):
     def inputs(self, execution_ids: Collection[UUID]) -> dict[UUID, str]:
         found = {key: self._row(INPUT, [key]) for key in execution_ids}
         return {key: row[0] for key, row in found.items() if row}
+
+    def heard(self, kind: str, names: Collection[str]) -> set[str]:
+        return {row[0] for row in self._execute(HEARD, [kind, encode(list(names))])}
 
     def _taken(self, statement: str, rows: Sequence[Any], names: Iterable[str]) -> set[Proof]:
         wanted = tuple(names)
