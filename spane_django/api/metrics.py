@@ -97,6 +97,8 @@ def is_open_to(request: Request) -> bool:
         address = ip_address(request.META.get("REMOTE_ADDR", ""))
     except ValueError:
         return False  # a unix socket has no address
+    # As a server that listens on both sees who comes by IPv4.
+    address = getattr(address, "ipv4_mapped", None) or address
     return any(address in ip_network(network) for network in networks)
 
 

@@ -52,6 +52,7 @@ class StartKeywords(TypedDict, total=False):
     duplicate_key: str | None
     debounce: timedelta | None
     by: AbstractBaseUser | None
+    traceparent: str | None
     subject: Model | None
 
 

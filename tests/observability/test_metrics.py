@@ -262,6 +262,8 @@ def test_a_client_that_speaks_openmetrics_is_answered_so(redis: Any, shown: Show
     [
         ("10.1.2.3", {}, 200),
         ("fd00::1", {}, 200),
+        ("::ffff:10.1.2.3", {}, 200),
+        ("::ffff:192.0.2.1", {}, 401),
         ("192.0.2.1", {}, 401),
         ("", {}, 401),
         ("10.1.2.3", {"X-Forwarded-For": "10.1.2.4"}, 401),
@@ -278,6 +280,21 @@ def test_an_open_network_is_that_of_the_connection_itself(
 
     assert answer.status_code == status
     assert posted.status_code in (401, 405)
+
+
+def test_an_open_network_is_open_where_tenants_are_kept_apart(
+    db: None, redis: Any, settings: Settings, shown: Show
+) -> None:
+    settings.SPANE = {
+        **settings.SPANE,
+        "METRICS_NETWORKS": ["10.0.0.0/8"],
+        "TENANT_MODEL": "spane_django.Tenant",
+    }
+
+    inside = Client(REMOTE_ADDR="10.0.0.1").get("/metrics")
+    of_a_tenant = Client(REMOTE_ADDR="192.0.2.1").get("/metrics", headers=shown("view_metrics"))
+
+    assert (inside.status_code, of_a_tenant.status_code) == (200, 403)
 
 
 def test_a_database_that_does_not_answer_is_a_metric(
