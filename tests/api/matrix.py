@@ -284,19 +284,30 @@ def _own_hook(world: World) -> Any:
     return {"workflowId": "own-flow"}
 
 
+def _run_node(world: World) -> Any:
+    key = world.started()
+    work_off()
+    return {"executionId": key}
+
+
 def _own_listener(world: World) -> Any:
     return {**_own_hook(world), "event": "paid"}
 
 
 TABLE: dict[tuple[str, str], Line] = {
     ("workflows", "POST"): Line(DEFINE, _OWN_FLOW),
+    ("workflows", "GET"): Line(READ),
     ("workflow", "GET"): Line(READ),
+    ("workflow", "PATCH"): Line(DEFINE, {"reason": "acme", "isEnabled": True}),
     ("workflow", "DELETE"): Line(DEFINE),
     ("workflow-triggers", "GET"): Line(READ),
     ("import", "POST"): Line(DEFINE, [_OWN_FLOW]),
     ("export", "GET"): Line(READ),
     ("validate", "POST"): Line(DEFINE, _flow("four"), names_nothing=True),
     ("execute", "POST"): Line(EXECUTE, {"initialData": {}}),
+    ("execute-batch", "POST"): Line(EXECUTE, {"inputs": [1, 2]}),
+    ("run-node", "POST"): Line(OPERATE, _run_node),
+    ("graph", "GET"): Line(READ),
     ("versions", "GET"): Line(READ),
     ("version", "GET"): Line(READ),
     ("diff", "GET"): Line(READ, query="?to=2"),
@@ -311,6 +322,8 @@ TABLE: dict[tuple[str, str], Line] = {
     ("bulk", "POST"): Line(OPERATE, {"verb": "pause", "selection": {"all": True}}, declares=READ),
     ("operation", "GET"): Line(READ),
     ("execution", "GET"): Line(READ),
+    ("explain", "GET"): Line(READ),
+    ("nodes", "GET"): Line(READ),
     ("logs", "GET"): Line(READ),
     ("events", "GET"): Line(READ),
     ("trace", "GET"): Line(READ),
@@ -338,6 +351,8 @@ TABLE: dict[tuple[str, str], Line] = {
     ("close-gate", "POST"): Line(OPERATE, {}, bounded=404),
     ("reset-gate", "POST"): Line(OPERATE, {}, bounded=404),
     ("dead-letters", "GET"): Line(READ),
+    ("retry-all-letters", "POST"): Line(OPERATE, {"all": True}),
+    ("discard-all-letters", "POST"): Line(OPERATE, {"all": True}),
     ("retry-letter", "POST"): Line(OPERATE, {}),
     ("discard-letter", "POST"): Line(OPERATE, {}),
     ("emit", "POST"): Line(EXECUTE, {}, names_nothing=True),
@@ -366,6 +381,7 @@ TABLE: dict[tuple[str, str], Line] = {
     ("secret", "GET"): Line(DEFINE),
     ("secret", "PUT"): Line(DEFINE, {"value": "another value"}),
     ("secret", "DELETE"): Line(DEFINE),
+    ("node-types", "GET"): Line(READ),
     ("schema", "GET"): Line(READ, names_nothing=True),
     ("docs", "GET"): Line(READ),
     ("stats", "GET"): Line(READ),
