@@ -59,6 +59,7 @@ class Settings:
             ``{"completed": 30, "failed": 90}``; without end if theirs is not named.  A
             workflow's ``keepDays`` wins.
         AUDIT_KEEP_DAYS: How long audit entries are kept; 0: for ever.
+        ROLLUP_KEEP_DAYS: How long the hourly sums behind the dashboard are kept.
         LIMITS: By node type, what limits its nodes, in the words of a definition: ``max``,
             ``rate``, ``perKey``, ``name`` and ``circuitBreaker``.  It replaces what the type
             says of itself.
@@ -123,6 +124,7 @@ class Settings:
     PAYLOAD_STORAGE: str = "default"
     KEEP_DAYS: Mapping[str, float] = field(default_factory=dict)
     AUDIT_KEEP_DAYS: float = 0.0
+    ROLLUP_KEEP_DAYS: float = 90.0
     LIMITS: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     MAX_DEPTH: int = 10
     MAX_CHILDREN: int = 100_000

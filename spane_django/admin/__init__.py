@@ -13,6 +13,7 @@ from __future__ import annotations
 from .approvals import ApprovalAdmin
 from .audit import AuditEntryAdmin
 from .bulk import BulkOperationAdmin
+from .dashboard import DashboardAdmin
 from .dead_letters import DeadLetterAdmin
 from .executions import ExecutionAdmin
 from .gates import GateAdmin
@@ -29,6 +30,7 @@ __all__ = [
     "ApprovalAdmin",
     "AuditEntryAdmin",
     "BulkOperationAdmin",
+    "DashboardAdmin",
     "DeadLetterAdmin",
     "ExecutionAdmin",
     "GateAdmin",

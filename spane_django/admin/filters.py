@@ -7,7 +7,7 @@ by the beginning of an id are ranges of the primary key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ..clock import now as current_time
+from ..core.ids import first_id
 from ..models import DeadLetter, Workflow
 from .base import scope_in
 
@@ -30,11 +31,6 @@ PERIODS: dict[str, tuple[Any, timedelta]] = {
     "7d": (_("past 7 days"), timedelta(days=7)),
     "30d": (_("past 30 days"), timedelta(days=30)),
 }
-
-
-def first_id(at: datetime) -> UUID:
-    """Return the smallest id of an execution made at or after an instant."""
-    return UUID(int=int(at.timestamp() * 1_000) << 80)
 
 
 def ids_beginning_with(text: str) -> tuple[UUID, UUID] | None:

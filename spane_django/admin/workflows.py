@@ -24,13 +24,14 @@ from django.utils.translation import ngettext_lazy
 from ..clock import now as current_time
 from ..core.definition import Definition
 from ..core.errors import InvalidInput, SpaneError
+from ..core.ids import first_id
 from ..core.statuses import ExecutionStatus
 from ..engine import enable as enabling
 from ..engine.scope import Scope
 from ..engine.start import StartOptions, start
 from ..models import Execution, Workflow, WorkflowVersion
 from .base import ReadOnlyAdmin, Rows, has_perm, scope_in
-from .filters import WorkflowFilter, first_id
+from .filters import WorkflowFilter
 from .forms import JsonForm
 from .picture import picture_of
 from .present import chip, code, instant, link, list_of, page_of, pretty, query

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from uuid import UUID
 
 _last = 0
@@ -26,6 +27,11 @@ def uuid7() -> UUID:
     value = (stamp >> 12 << 80) | (stamp & 0xFFF) << 64 | int.from_bytes(os.urandom(8), "big")
     value = value & ~(0xF << 76) | (0x7 << 76)
     return UUID(int=value & ~(0x3 << 62) | (0x2 << 62))
+
+
+def first_id(at: datetime) -> UUID:
+    """Return the smallest id of an execution made at or after an instant."""
+    return UUID(int=int(at.timestamp() * 1_000) << 80)
 
 
 def serial() -> int:

@@ -38,6 +38,7 @@ from ..models import (
     LogLine,
     NodeRun,
     Payload,
+    QueueSample,
     Tenant,
     WebhookDelivery,
     Worker,
@@ -64,6 +65,7 @@ _PATHS: dict[type[Model], str | None] = {
     Tenant: "pk",
     Gate: None,
     Lease: None,
+    QueueSample: None,
     Worker: None,
 }
 """From a model to the column of its tenant; None: it is of the installation, not of a tenant."""

@@ -54,6 +54,25 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Rollup',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('period', models.CharField(choices=[('minute', 'minute'), ('hour', 'hour')], max_length=6, verbose_name='period')),
+                ('at', models.DateTimeField(verbose_name='begins')),
+                ('tenant', models.CharField(blank=True, db_default='', default='', max_length=64, verbose_name='tenant')),
+                ('started', models.PositiveIntegerField(default=0, verbose_name='started')),
+                ('completed', models.PositiveIntegerField(default=0, verbose_name='completed')),
+                ('failed', models.PositiveIntegerField(default=0, verbose_name='failed')),
+                ('cancelled', models.PositiveIntegerField(default=0, verbose_name='cancelled')),
+                ('durations', models.JSONField(default=dict, help_text='How many took how long: a histogram, see core.histogram.', verbose_name='durations')),
+            ],
+            options={
+                'verbose_name': 'rollup',
+                'verbose_name_plural': 'rollups',
+                'ordering': ('at',),
+            },
+        ),
+        migrations.CreateModel(
             name='Webhook',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -357,6 +376,39 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='QueueSample',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(verbose_name='time')),
+                ('queue', models.CharField(max_length=100, verbose_name='queue')),
+                ('waiting', models.PositiveIntegerField(default=0, verbose_name='waiting')),
+                ('delayed', models.PositiveIntegerField(default=0, verbose_name='delayed')),
+                ('active', models.PositiveIntegerField(default=0, verbose_name='active')),
+                ('workers', models.PositiveIntegerField(default=0, verbose_name='workers')),
+                ('oldest_seconds', models.FloatField(blank=True, null=True, verbose_name='longest wait')),
+            ],
+            options={
+                'verbose_name': 'queue sample',
+                'verbose_name_plural': 'queue samples',
+                'ordering': ('at',),
+                'constraints': [models.UniqueConstraint(fields=('at', 'queue'), name='spane_queue_sample')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Dashboard',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'dashboard',
+                'verbose_name_plural': 'dashboard',
+                'proxy': True,
+                'default_permissions': ('view',),
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('spane_django.rollup',),
+        ),
+        migrations.CreateModel(
             name='Schedule',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -519,6 +571,11 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'event triggers',
                 'ordering': ('kind', 'name', 'id'),
             },
+        ),
+        migrations.AddField(
+            model_name='rollup',
+            name='workflow',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rollups', to='spane_django.workflow', verbose_name='workflow'),
         ),
         migrations.AddField(
             model_name='execution',
@@ -706,6 +763,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='schedule',
             constraint=models.UniqueConstraint(condition=models.Q(('declared', ''), _negated=True), fields=('workflow', 'declared'), name='spane_declared_schedule'),
+        ),
+        migrations.AddConstraint(
+            model_name='rollup',
+            constraint=models.UniqueConstraint(fields=('period', 'at', 'workflow', 'tenant'), name='spane_rollup'),
         ),
         migrations.AddConstraint(
             model_name='workflowversion',

@@ -5,11 +5,13 @@ What changes a row lives in `spane_django.engine`, one module per verb.
 
 from .access import ApiToken, Tenant
 from .alerts import Alert
+from .dashboard import Dashboard
 from .execution import Execution
 from .gate import Gate
 from .history import Attempt, DeadLetter, LogLine, Payload
 from .node_run import NodeRun
 from .operations import AuditEntry, BulkOperation
+from .rollups import QueueSample, Rollup
 from .runtime import Lease, Worker
 from .schedule import Schedule, ScheduledStart
 from .secret import Secret
@@ -26,6 +28,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "BulkOperation",
+    "Dashboard",
     "DeadLetter",
     "Execution",
     "Gate",
@@ -33,6 +36,8 @@ __all__ = [
     "LogLine",
     "NodeRun",
     "Payload",
+    "QueueSample",
+    "Rollup",
     "Schedule",
     "ScheduledStart",
     "Secret",

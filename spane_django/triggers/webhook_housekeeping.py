@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from ..conf import settings
+from ..core.ids import first_id
 from ..engine.db import alias
 from ..models import WebhookDelivery
 
@@ -40,8 +40,7 @@ def prune_deliveries(*, now: datetime, batch: int = BATCH) -> int:
         batch: The most that one transaction deletes.
     """
     before = now - timedelta(days=settings.WEBHOOK_KEEP_DAYS)
-    first_kept = UUID(int=int(before.timestamp() * 1_000) << 80)
-    old = WebhookDelivery.objects.using(alias()).older_than(first_kept).order_by("id")
+    old = WebhookDelivery.objects.using(alias()).older_than(first_id(before)).order_by("id")
     ids = list(old.values_list("id", flat=True)[:batch])
     WebhookDelivery.objects.filter(id__in=ids)._raw_delete(alias())
     return len(ids)

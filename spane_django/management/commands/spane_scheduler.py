@@ -13,6 +13,7 @@ from ...dispatch.housekeeping import Housekeeping
 from ...dispatch.scheduler import ROLE, Scheduler
 from ...models import Lease
 from ...observability.alerts import Alerts
+from ...observability.rollups import Rollups
 from ...triggers.clockwork import Clockwork
 from ...triggers.webhook_housekeeping import DeliveryHousekeeping
 from ..base import SpaneCommand, require_migrations
@@ -42,7 +43,7 @@ class Command(SpaneCommand):
         with stop_signals():
             alerts = Alerts(listeners)
             scheduler = Scheduler(
-                duties=[Clockwork(), Housekeeping(), DeliveryHousekeeping(), alerts],
+                duties=[Clockwork(), Housekeeping(), DeliveryHousekeeping(), Rollups(), alerts],
                 on_change=self._tell,
             )
             if options["once"]:

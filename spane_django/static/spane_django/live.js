@@ -82,3 +82,7 @@ if (whole) {
     if (!whole.querySelector("[data-spane-follows]")) clearInterval(again);
   }, 2000);
 }
+
+// A page that shows how things stand: it is read again every ten seconds.
+const slow = document.querySelector("[data-spane-slow]");
+if (slow) setInterval(() => { if (!document.hidden) refresh(slow).catch(() => {}); }, 10000);
