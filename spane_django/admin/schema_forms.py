@@ -36,6 +36,15 @@ def has_fields(schema: object) -> bool:
     return isinstance(schema, Mapping) and bool(schema.get("properties"))
 
 
+def names_in_order(schema: Schema) -> list[str]:
+    """Return the properties as they are asked for: required ones first, as they are listed.
+
+    PostgreSQL keeps no order of the keys of an object.
+    """
+    required = [name for name in schema.get("required", ()) if name in schema["properties"]]
+    return [*required, *sorted(schema["properties"].keys() - set(required))]
+
+
 class SchemaForm(forms.Form):
     """Asks for the properties of an object.
 
@@ -50,7 +59,8 @@ class SchemaForm(forms.Form):
         super().__init__(*args, **options)
         self._names: dict[str, str] = {}
         required = set(schema.get("required", ()))
-        for index, (name, wanted) in enumerate(schema["properties"].items()):
+        for index, name in enumerate(names_in_order(schema)):
+            wanted = schema["properties"][name]
             self._names[f"f{index}"] = name
             given = wanted if isinstance(wanted, Mapping) else {}
             field = _field(given, is_required=name in required, user=user or AnonymousUser())
