@@ -17,6 +17,7 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -31,7 +32,7 @@ from ..core.starting import key_of
 from ..engine.audit import Owned, record
 from ..engine.db import alias, atomic
 from ..engine.start import StartOptions, start_many
-from ..engine.vault import Unsealable
+from ..engine.vault import Unsealable, open_sealed, seal
 from ..models import Webhook, WebhookDelivery
 from .webhook_config import PATH
 from .webhook_requests import Incoming, data_of, may_send
@@ -45,7 +46,6 @@ logger = logging.getLogger("spane_django.triggers")
 
 _PATH = re.compile(rf"{PATH}\Z")
 _DECOY = PRESETS["github"]
-_DECOY_SECRET = uuid4().hex
 
 
 class Unwelcome(SpaneError):
@@ -172,13 +172,13 @@ def _found(incoming: Incoming) -> Webhook | None:
 def _digest(webhook: Webhook | None, incoming: Incoming, *, now: datetime) -> str | None:
     """Return the digest of what was signed, "" where nothing is; None if it is not good.
 
-    A body is signed once also where there is no webhook: the time that this takes tells nothing.
+    Where there is no webhook a secret is opened and the body signed, too: time tells nothing.
     """
     scheme: Scheme | None = _DECOY if webhook is None else scheme_of(webhook)
     if scheme is None:
         return ""
     try:
-        secrets = [_DECOY_SECRET] if webhook is None else secrets_of(webhook, now=now)
+        secrets = [open_sealed(_decoy())] if webhook is None else secrets_of(webhook, now=now)
     except Unsealable as error:
         logger.error("a webhook cannot check signatures: %s", error)
         return None
@@ -190,6 +190,11 @@ def _digest(webhook: Webhook | None, incoming: Incoming, *, now: datetime) -> st
         now=now,
         tolerance=timedelta(seconds=0 if webhook is None else webhook.tolerance_seconds),
     )
+
+
+@cache
+def _decoy() -> str:
+    return seal(uuid4().hex)
 
 
 def _greeting(webhook: Webhook, request: dict[str, Any]) -> Greeting | None:

@@ -64,6 +64,7 @@ def sender(remote: str, forwarded: str, trusted: Sequence[str]) -> str:
         forwarded: ``X-Forwarded-For``.
         trusted: Addresses and networks of proxies; `UNIX` for the socket.
     """
+    remote = remote.partition("%")[0]
     networks = _networks(tuple(each for each in trusted if each != UNIX))
     is_trusted = UNIX in trusted if not remote else is_within(remote, networks)
     if not is_trusted:
@@ -73,8 +74,8 @@ def sender(remote: str, forwarded: str, trusted: Sequence[str]) -> str:
         if _address(hop) is None:
             return ""
         if not is_within(hop, networks):
-            return hop
-    return hops[0] if hops else remote
+            return hop.partition("%")[0]
+    return hops[0].partition("%")[0] if hops else remote
 
 
 def may_send(address: str, allowed: Sequence[str]) -> bool:
@@ -174,6 +175,7 @@ def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(text)
+        # A zone may be any text, and means nothing beyond one machine.
+        return ip_address(text.partition("%")[0])
     except ValueError:
         return None

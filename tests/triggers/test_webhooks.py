@@ -17,7 +17,8 @@ from spane_django.core.json import MAX_SENT_DEPTH
 from spane_django.engine.enable import disable, enable
 from spane_django.engine.publish import publish
 from spane_django.models import Execution, WebhookDelivery
-from spane_django.triggers.webhook_housekeeping import prune_deliveries
+from spane_django.triggers import webhook_housekeeping
+from spane_django.triggers.webhook_housekeeping import DeliveryHousekeeping, prune_deliveries
 from spane_django.triggers.webhook_intake import redeliver
 from spane_django.triggers.webhooks import change, delete, rotate
 
@@ -427,6 +428,8 @@ def test_a_secret_whose_key_is_gone_is_no_error_of_the_senders(
         ("10.0.0.1", "203.0.113.7, 10.0.0.2", 202),
         ("10.0.0.1", "203.0.113.7, 192.0.2.1", 404),
         ("10.0.0.1", "203.0.113.7, nonsense", 404),
+        ("10.0.0.1", "2001:db8::7%" + "x" * 500, 202),
+        ("2001:db8::7%eth0", "", 202),
         ("10.0.0.1", "", 404),
     ],
 )
@@ -499,6 +502,22 @@ def test_old_deliveries_go_and_what_they_started_stays(hook: MakeHook, settings:
 
     assert (young, old) == (0, [2, 1, 0])
     assert Execution.objects.count() == 3
+
+
+def test_the_scheduler_forgets_old_deliveries_in_steps_and_then_rests(
+    hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_housekeeping, "BATCH", 2)
+    sent, duty = hook(), DeliveryHousekeeping()
+    for number in range(3):
+        sent.send({"n": number})
+
+    steps = [duty(now() + timedelta(days=31)) for _ in range(2)]
+    sent.send({"n": "late"})
+    steps.append(duty(now() + timedelta(days=99)))
+
+    assert steps == [True, False, False]
+    assert sent.delivery().request["body"] == {"n": "late"}
 
 
 def test_what_is_deleted_takes_its_deliveries_along(hook: MakeHook) -> None:
