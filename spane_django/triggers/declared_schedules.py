@@ -133,10 +133,9 @@ def instant_faults(
 
 
 def _make(workflow: Workflow, declared: str, config: Mapping[str, Any], *, now: datetime) -> None:
+    name = schedules.free_name(schedules.called(workflow.key, declared, workflow.tenant))
     wanted = Wanted(
-        workflow=workflow.key,
-        timing=timing_of(config),
-        **{**options_of(config), "name": schedules.free_name(workflow, declared)},
+        workflow=workflow.key, timing=timing_of(config), **{**options_of(config), "name": name}
     )
     schedules.create(wanted, now=now, tenant=workflow.tenant, declared=declared)
 

@@ -247,12 +247,17 @@ def name_for(workflow: str, timing: Timing, tenant: str = "") -> str:
         when = timing.at.isoformat()
     elif timing.every is not None:
         when = f"every {timing.every}"
-    return _called(workflow, f"{when} {timing.timezone or ''}".strip(), tenant)
+    return called(workflow, f"{when} {timing.timezone or ''}".strip(), tenant)
 
 
-def free_name(workflow: Workflow, name: str) -> str:
-    """Return a name for a schedule of a workflow that no periodic task has."""
-    wished = _called(workflow.key, name, workflow.tenant)
+def called(workflow: str, name: str, tenant: str) -> str:
+    """Return the name of a periodic task that starts a workflow."""
+    whose = f" ({tenant})" if tenant else ""
+    return f"{workflow}: {name}{whose}"[:_ROOM_FOR_NUMBER]
+
+
+def free_name(wished: str) -> str:
+    """Return a name that no periodic task has: the one that is wished for, or a numbered one."""
     tasks = apps.get_model("django_celery_beat", "PeriodicTask")._default_manager
     found, number = wished, 1
     while tasks.filter(name=found).exists():
@@ -312,7 +317,7 @@ def _write(schedule: Schedule, wanted: Wanted, *, now: datetime) -> None:
     workflow = _workflow(wanted.workflow, schedule.tenant)
     name = wanted.name or schedule.task.name
     if not name:
-        name = name_for(wanted.workflow, wanted.timing or Timing(), schedule.tenant)
+        name = free_name(name_for(wanted.workflow, wanted.timing or Timing(), schedule.tenant))
     faults = [*_faults(wanted), *_name_faults(name, schedule)]
     if not schedule.declared:
         # A definition of old may be published again; what it says has passed just never runs.
@@ -379,11 +384,6 @@ def _name_faults(name: str, schedule: Schedule) -> Iterator[Fault]:
     tasks = apps.get_model("django_celery_beat", "PeriodicTask")._default_manager
     if tasks.filter(name=name).exclude(pk=schedule.task.pk).exists():
         yield Fault("name", "name_taken", f"another periodic task is called '{name}'")
-
-
-def _called(workflow: str, name: str, tenant: str) -> str:
-    whose = f" ({tenant})" if tenant else ""
-    return f"{workflow}: {name}{whose}"[:_ROOM_FOR_NUMBER]
 
 
 def _facts(schedule: Schedule) -> dict[str, Json]:

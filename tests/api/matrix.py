@@ -212,6 +212,10 @@ def _webhook(world: World, caller: Caller) -> str:
     return str(world.as_root("/api/triggers/webhooks", _HOOK)["id"])
 
 
+def _schedule(world: World, caller: Caller) -> str:
+    return str(world.as_root("/api/triggers/schedules", _HOURLY)["id"])
+
+
 def _signed_webhook(world: World, caller: Caller) -> str:
     signed = {**_HOOK, "signature": {"kind": "github"}}
     return str(world.as_root("/api/triggers/webhooks", signed)["id"])
@@ -264,6 +268,7 @@ MAKERS: dict[str, Maker] = {
     "letter_id": _letter,
     "approval_id": _approval,
     "operation_id": _operation,
+    "schedule_id": _schedule,
     "webhook_id": _webhook,
     "delivery_id": _delivery,
     "trigger_id": _trigger,
@@ -274,6 +279,7 @@ MAKERS: dict[str, Maker] = {
 }
 
 _HOOK = {"workflowId": FLOW}
+_HOURLY = {"workflowId": FLOW, "cron": "0 * * * *"}
 _LISTENS = {"event": "paid", "workflowId": FLOW}
 _OWN_FLOW = definition("a", key="own-flow")
 _ALWAYS = frozenset({200, 503})
@@ -288,6 +294,10 @@ def _run_node(world: World) -> Any:
     key = world.started()
     work_off()
     return {"executionId": key}
+
+
+def _own_schedule(world: World) -> Any:
+    return {**_own_hook(world), "cron": "0 * * * *"}
 
 
 def _own_listener(world: World) -> Any:
@@ -361,6 +371,19 @@ TABLE: dict[tuple[str, str], Line] = {
     ("event-trigger", "GET"): Line(READ),
     ("event-trigger", "PATCH"): Line(DEFINE, {"event": "billed"}),
     ("event-trigger", "DELETE"): Line(DEFINE),
+    ("schedules", "GET"): Line(READ),
+    ("schedules", "POST"): Line(DEFINE, _own_schedule),
+    ("schedule", "GET"): Line(READ),
+    ("schedule", "PATCH"): Line(DEFINE, {"cap": 3}),
+    ("schedule", "DELETE"): Line(DEFINE),
+    ("next-runs", "GET"): Line(READ),
+    ("starts", "GET"): Line(READ),
+    ("pause-schedule", "POST"): Line(OPERATE, {}),
+    ("resume-schedule", "POST"): Line(OPERATE, {}),
+    ("run-schedule", "POST"): Line(OPERATE, {}),
+    ("backfill", "POST"): Line(
+        OPERATE, {"start": "2020-01-01T00:00:00Z", "end": "2020-01-01T02:00:00Z"}
+    ),
     ("webhooks", "GET"): Line(READ),
     ("webhooks", "POST"): Line(DEFINE, _own_hook),
     ("webhook", "GET"): Line(READ),
