@@ -1,4 +1,5 @@
 import django.db.models.deletion
+import django.utils.timezone
 import spane_django.core.ids
 import uuid
 from django.conf import settings
@@ -156,7 +157,7 @@ class Migration(migrations.Migration):
                 ('prefix', models.CharField(max_length=12, verbose_name='begins with')),
                 ('tenant', models.CharField(blank=True, db_default='', default='', help_text='Empty: every tenant of its user.', max_length=64, verbose_name='tenant')),
                 ('scope', models.CharField(choices=[('read', 'read'), ('execute', 'execute'), ('operate', 'operate'), ('define', 'define'), ('admin', 'admin')], default='admin', help_text='The most that it may do, whatever more its user may.', max_length=10, verbose_name='scope')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='created')),
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
                 ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked')),
                 ('last_used_at', models.DateTimeField(blank=True, null=True, verbose_name='last used')),
