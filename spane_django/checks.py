@@ -6,7 +6,7 @@ and will hurt.  Each has a hint that says what to do.  Nothing here writes, and 
 with ``migrate`` and with ``check --database default``.
 
 E001-E009 are about settings and databases, E010-E019 about workflows, E020 is about
-tenants, W001-W009 warn.
+tenants, E021 about schedules, W001-W009 warn.
 """
 
 from __future__ import annotations
@@ -124,6 +124,15 @@ def check_sqlite_journal(databases: Sequence[str] | None = None, **_: Any) -> li
     hint = f"Set DATABASES['{alias()}']['OPTIONS']['init_command'] = 'PRAGMA journal_mode=WAL;'."
     message = f"SQLite's journal is in the mode '{journal}', in which readers block workers"
     return [Warning(message, hint=hint, id="spane.W002")]
+
+
+@register(TAG)
+def check_beat(**_: Any) -> list[CheckMessage]:
+    """Check that the tables of django-celery-beat are there, which say when schedules are due."""
+    if apps.is_installed("django_celery_beat"):
+        return []
+    hint = "Add 'django_celery_beat' to INSTALLED_APPS and run: manage.py migrate"
+    return [Error("schedules need django_celery_beat", hint=hint, id="spane.E021")]
 
 
 @register(TAG)

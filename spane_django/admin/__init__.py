@@ -19,6 +19,7 @@ from .executions import ExecutionAdmin
 from .gates import GateAdmin
 from .node_runs import LogLineAdmin, NodeRunAdmin
 from .runtime import ApiTokenAdmin, WorkerAdmin
+from .schedules import ScheduleAdmin
 from .secrets import SecretAdmin
 from .tenants import TenantAdmin
 from .triggers import TriggerAdmin
@@ -36,6 +37,7 @@ __all__ = [
     "GateAdmin",
     "LogLineAdmin",
     "NodeRunAdmin",
+    "ScheduleAdmin",
     "SecretAdmin",
     "TenantAdmin",
     "TriggerAdmin",

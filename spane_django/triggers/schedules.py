@@ -92,10 +92,13 @@ def create(
     tenant: str = "",
     declared: str = "",
     by: AbstractBaseUser | None = None,
+    task: Any = None,
 ) -> Schedule:
     """Make a schedule.
 
     Args:
+        task: A periodic task that has no schedule yet, which gets one and keeps its timing if
+            none is wanted; None: a new one.
         tenant: Who owns it and what it starts.
         declared: Which trigger of the workflow's definition it is; "": none.
 
@@ -103,9 +106,10 @@ def create(
         UnknownWorkflow: there is none of this id.
         InvalidInput: with every fault; nothing has been written.
     """
-    wanted = replace(wanted, timing=wanted.timing or Timing())
-    with atomic():
+    if task is None:
         task = apps.get_model("django_celery_beat", "PeriodicTask")(task=TASK)
+        wanted = replace(wanted, timing=wanted.timing or Timing())
+    with atomic():
         schedule = Schedule(
             task=task, tenant=tenant, declared=declared, anchor_at=now, done_until=now,
             created_at=now,

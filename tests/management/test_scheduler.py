@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from django.conf import settings as django_settings
@@ -162,6 +163,41 @@ def test_a_duty_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFix
     assert rest == TURN_SECONDS
     assert len(done) == 1
     assert "a bad cron entry" in caplog.text
+
+
+class Clock:
+    """A duty that wants to be done every tenth of a second, and ends the scheduler in the end."""
+
+    def __init__(self, fails: type[Exception] | None = None) -> None:
+        self.done: list[datetime] = []
+        self._fails = fails
+
+    def __call__(self, now: datetime) -> bool:
+        self.done.append(now)
+        if len(self.done) == 6:
+            raise KeyboardInterrupt
+        if self._fails is not None and len(self.done) == 3:
+            raise self._fails("away for a moment")
+        return False
+
+    def wait(self, now: datetime) -> float:
+        return 0.1
+
+
+@pytest.mark.parametrize("fails", [None, ValueError])
+def test_a_duty_that_asks_for_an_instant_is_done_between_turns(
+    fails: type[Exception] | None,
+) -> None:
+    clock, turns = Clock(fails), []
+    scheduler = Scheduler(duties=[clock, lambda now: bool(turns.append(now))], wake=_nobody)
+
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.run()
+
+    gaps = [after - before for before, after in pairwise(clock.done)]
+    assert all(timedelta(seconds=0.1) <= gap < timedelta(seconds=0.9) for gap in gaps)
+    assert len(turns) == 1
+    assert not scheduler.leads
 
 
 def test_a_turn_without_anything_to_do_asks_the_database_little(

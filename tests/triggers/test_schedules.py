@@ -10,15 +10,18 @@ import pytest
 from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
+from spane_django import checks
 from spane_django.core.errors import InvalidInput
 from spane_django.core.ticks import ticks_between
 from spane_django.models import AuditEntry, Execution, Schedule, ScheduledStart
 from spane_django.triggers import schedules
+from spane_django.triggers.celery_beat import DatabaseScheduler
 from spane_django.triggers.clockwork import Clockwork
 from spane_django.triggers.fire import fire, run_now
 from spane_django.triggers.schedules import UnknownSchedule, Wanted, next_runs
 from spane_django.triggers.solar import Solar
 from spane_django.triggers.timing import InvalidTiming, Timing
+from tests.engine.threads import in_threads
 from tests.triggers.clockwork_stage import (
     BEGIN,
     DAY,
@@ -397,3 +400,54 @@ def killed_after(work: Callable[[], object]) -> None:
 def look_again(clockwork: Clockwork) -> None:
     """Let it read the schedules on its next call, as it does by itself every two seconds."""
     clockwork._look_at = 0.0
+
+
+def test_celery_beat_can_be_told_to_leave_our_tasks_alone():
+    made()
+    crontab = CrontabSchedule.objects.create(minute="*")
+    theirs = PeriodicTask.objects.create(name="theirs", task="shop.tidy", crontab=crontab)
+
+    beat = DatabaseScheduler.__new__(DatabaseScheduler)
+
+    assert list(beat.enabled_models_qs()) == [theirs]
+
+
+def test_neither_an_app_of_celery_nor_a_broker_is_needed(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("asked for something of Celery's")
+
+    monkeypatch.setattr("kombu.Connection.__init__", refuse)
+    monkeypatch.setattr("celery.Celery.__init__", refuse)
+    monkeypatch.setattr("celery._state._get_current_app", refuse)
+    timings = [
+        Timing(cron="* * * * *", timezone="Asia/Kolkata"), Timing(every=MINUTE),
+        Timing(at=BEGIN + MINUTE), Timing(solar=Solar("sunset", 52.5, 13.4)),
+    ]  # fmt: skip
+
+    for timing in timings:
+        made(timing)
+    clockwork = Clockwork()
+    clockwork(BEGIN)
+    clockwork(BEGIN + DAY)
+
+    assert Execution.objects.count() == 4
+
+
+def test_a_project_without_the_tables_is_told_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checks.apps, "is_installed", lambda name: False)
+
+    (told,) = checks.check_beat()
+
+    assert told.id == "spane.E021"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_that_fire_at_once_start_each_time_once():
+    schedule = made(Timing(every=SECOND))
+    now = BEGIN + 5 * SECOND
+
+    fired = in_threads([lambda: fire(schedule.pk, now=now)] * 4)
+
+    assert sorted(len(one.starts) for one in fired) == [0, 0, 0, 5]
+    assert starts(schedule) == [BEGIN + n * SECOND for n in range(1, 6)]
+    assert Execution.objects.count() == 5
