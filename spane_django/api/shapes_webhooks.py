@@ -26,7 +26,7 @@ class ResponseShape(Shape):
 
     mode = serializers.ChoiceField(["accepted", "wait", "custom"], required=False)
     waitSeconds = serializers.FloatField(required=False)
-    status = serializers.IntegerField(required=False)
+    status = AnyJson(required=False, help_text="A number, or a template that finds one.")
     headers = serializers.DictField(child=serializers.CharField(), required=False)
     body = AnyJson(required=False)
 

@@ -24,6 +24,7 @@ from ..core.json import Json
 from ..core.statuses import ExecutionStatus
 from ..models import Execution
 from ..models.payloads import PayloadUnavailable, load
+from .webhook_config import LEAST_STATUS, MOST_STATUS
 from .webhook_intake import Receipt
 
 logger = logging.getLogger("spane_django.triggers")
@@ -105,13 +106,24 @@ def _custom(response: Mapping[str, Any], execution_id: UUID) -> Answer:
         for name, value in (render(response.get("headers", {}), scope) or {}).items()
     }
     body = render(response["body"], scope) if "body" in response else None
-    return Answer(response.get("status", 200), body, headers)
+    return Answer(_status(render(response.get("status", 200), scope)), body, headers)
+
+
+def _status(found: Json) -> int:
+    """Return a status that a template has found.
+
+    Raises:
+        ExpressionError: it is none.
+    """
+    if isinstance(found, int) and LEAST_STATUS <= found <= MOST_STATUS:
+        return found
+    raise ExpressionError(f"a status is a number from {LEAST_STATUS} to {MOST_STATUS}")
 
 
 def _scope(response: Mapping[str, Any], execution_id: UUID) -> dict[str, Json]:
     """Return what the templates read; the results are those of the nodes they name."""
     found = Execution.objects.select_related("workflow").get(pk=execution_id)
-    wanted = referenced_results([response.get("headers"), response.get("body")])
+    wanted = referenced_results([response.get(part) for part in ("status", "headers", "body")])
     runs = found.node_runs.completed().filter(node_id__in=wanted) if wanted else ()
     data = load(found.input)
     return {

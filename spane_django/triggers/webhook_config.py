@@ -32,13 +32,21 @@ _OWN_HEADERS = (
     "set-cookie", "strict-transport-security", "te", "trailer", "transfer-encoding", "upgrade",
 )  # fmt: skip
 
+# What an answer may say: that all is well, or that the sender is wrong, but not that we are.
+LEAST_STATUS, MOST_STATUS = 200, 499
+
 PATH = r"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*"
 _RESPONSE: Schema = {
     "type": "object",
     "properties": {
         "mode": {"enum": ["accepted", "wait", "custom"], "default": "accepted"},
         "waitSeconds": {"type": "number", "minimum": 0, "maximum": 3_600},
-        "status": {"type": "integer", "minimum": 200, "maximum": 499},
+        "status": {
+            "anyOf": [
+                {"type": "integer", "minimum": LEAST_STATUS, "maximum": MOST_STATUS},
+                {"type": "string", "pattern": "{{", "maxLength": 1_000},
+            ]
+        },
         "headers": {
             "type": "object",
             "maxProperties": 20,
@@ -159,6 +167,7 @@ def _response_faults(response: Mapping[str, Any]) -> Iterator[Fault]:
     for name in sorted(referenced_secrets([headers, response.get("body")])):
         message = f"an answer holds no secrets: remove '{{{{ secrets.{name} }}}}'"
         yield Fault("response", "secret", message)
+    yield from template_faults(response.get("status"), "response.status")
     yield from template_faults(headers, "response.headers")
     yield from template_faults(response.get("body"), "response.body")
     if mode == "accepted" and set(response) - {"mode"}:

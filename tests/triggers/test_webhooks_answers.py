@@ -135,6 +135,18 @@ def test_an_answer_may_be_written(hook: MakeHook) -> None:
     assert answer["Content-Security-Policy"] == "sandbox; default-src 'none'"
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(("given", "status"), [(409, 409), (7, 202), (500, 202), ("x", 202)])
+def test_a_status_may_be_found_and_is_never_ours_to_blame(
+    hook: MakeHook, given: Any, status: int
+) -> None:
+    response = {"mode": "custom", "status": "{{ input.status }}"}
+
+    answer = hook(input="body", response=response).send({"status": given})
+
+    assert answer.status_code == status
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_written_answer_may_wait_for_results(hook: MakeHook) -> None:
     body = {"text": "{{ results.greet.greeting }}!", "status": "{{ execution.status }}"}

@@ -156,6 +156,7 @@ def test_what_is_not_named_stays_as_it_is(api: Api) -> None:
         ({"workflowId": "flow", "response": {"mode": "wait"}}, ["response.waitSeconds"]),
         ({"workflowId": "flow", "response": {"status": 201}}, ["response.mode"]),
         ({"workflowId": "flow", "response": {"mode": "custom", "status": 500}}, ["status"]),
+        ({"workflowId": "flow", "response": {"mode": "custom", "status": "{{ x }}"}}, ["status"]),
         (
             {"workflowId": "flow", "response": {"mode": "custom", "headers": {"Set-Cookie": "a"}}},
             ["response.headers.Set-Cookie"],
