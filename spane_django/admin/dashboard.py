@@ -14,7 +14,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.timezone import localtime
@@ -28,16 +27,16 @@ from ..engine.scope import Scope
 from ..engine.stats import QueueStats, queue_stats
 from ..models import DeadLetter, Execution, Gate, QueueSample, Rollup, Worker
 from ..models.dashboard import Dashboard
-from ..observability.rollups import HOUR, MINUTE, totals
+from ..observability.rollups import HOUR, MINUTE, history, totals
 from .base import ReadOnlyAdmin, scope_in
-from .present import chip, instant, length, list_of
+from .present import chip, instant, length, list_of, spark
 
 _HEIGHT = 100.0
 _WIDTH = 1_000.0
 _MOST_WORKERS = 100
 _RANGES: dict[str, tuple[Any, timedelta, timedelta]] = {
     "1h": (_("1 hour"), HOUR, MINUTE),
-    "24h": (_("24 hours"), timedelta(hours=24), timedelta(minutes=30)),
+    "24h": (_("24 hours"), timedelta(hours=24), HOUR),
     "7d": (_("7 days"), timedelta(days=7), 4 * HOUR),
     "30d": (_("30 days"), timedelta(days=30), timedelta(hours=24)),
 }
@@ -87,7 +86,7 @@ class DashboardAdmin(ReadOnlyAdmin):
         now, scope = current_time(), scope_in(request)
         chosen = request.GET.get("range", _USUAL)
         chosen = chosen if chosen in _RANGES else _USUAL
-        rows = _rollups(scope, now - _RANGES[chosen][1])
+        rows = history(since=now - _RANGES[chosen][1], now=now, scope=scope)
         context = {
             **self.admin_site.each_context(request),
             **(extra_context or {}),
@@ -125,21 +124,6 @@ class DashboardAdmin(ReadOnlyAdmin):
             (_("dead letters"), _at_least(open_letters), list_of(DeadLetter, self.site)),
             (_("open breakers"), opened, list_of(Gate, self.site)),
         ]  # fmt: skip
-
-
-def _rollups(scope: Scope, since: datetime) -> list[Rollup]:
-    """Return hours, and the minutes of the hours that are not over yet."""
-    day_ago = max(since, current_time() - timedelta(days=2))
-    hours = Q(period=Rollup.Period.HOUR, at__gte=since - HOUR)
-    minutes = Q(period=Rollup.Period.MINUTE, at__gte=day_ago)
-    rows = list(scope.within(Rollup.objects.filter(hours | minutes)).order_by("at"))
-    fine = {row.at for row in rows if row.period == Rollup.Period.MINUTE}
-    told = {at.replace(minute=0) for at in fine}
-    return [
-        row
-        for row in rows
-        if row.at >= since and (row.period == Rollup.Period.MINUTE or row.at not in told)
-    ]
 
 
 def _columns(
@@ -189,29 +173,13 @@ def _queues(now: datetime) -> list[QueueRow]:
     ]
 
 
-def spark(values: Sequence[float], *, width: float = 120.0, height: float = 24.0) -> str:
-    """Return a line through values as the path of an SVG; empty of fewer than two."""
-    if len(values) < 2:
-        return ""
-    most = max(values) or 1
-    step = width / (len(values) - 1)
-    points = (
-        f"{index * step:.1f} {height - value / most * height:.1f}"
-        for index, value in enumerate(values)
-    )
-    return "M" + "L".join(points)
-
-
 def _workers(now: datetime) -> list[tuple[Worker, Any, Any]]:
-    stopped_lately = Q(stopped_at=None) | Q(stopped_at__gte=now - HOUR)
-    rows = Worker.objects.filter(stopped_lately).order_by("queue", "name")[:_MOST_WORKERS]
+    rows = Worker.objects.filter(stopped_at=None).order_by("queue", "name")[:_MOST_WORKERS]
     alive = set(Worker.objects.alive(now - settings.lease).values_list("pk", flat=True))
     return [(row, _standing(row, row.pk in alive), length(now - row.heartbeat_at)) for row in rows]
 
 
 def _standing(worker: Worker, is_alive: bool) -> Any:
-    if worker.stopped_at is not None:
-        return chip("skipped", _("stopped"))
     return chip("running", _("at work")) if is_alive else chip("failed", _("silent"))
 
 

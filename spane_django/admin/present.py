@@ -8,7 +8,7 @@ comes from outside is escaped here, once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -202,6 +202,28 @@ def query(request: HttpRequest, **changes: Any) -> str:
     for name, value in changes.items():
         changed.setlist(name, value if isinstance(value, list) else [value])
     return f"?{changed.urlencode()}"
+
+
+def spark(values: Sequence[float], *, width: float = 120.0, height: float = 24.0) -> str:
+    """Return a line through values as the path of an SVG; empty of fewer than two."""
+    if len(values) < 2:
+        return ""
+    most = max(values) or 1
+    step = width / (len(values) - 1)
+    points = (
+        f"{index * step:.1f} {height - value / most * height:.1f}"
+        for index, value in enumerate(values)
+    )
+    return "M" + "L".join(points)
+
+
+def drawn_spark(values: Sequence[float]) -> SafeString:
+    """Return a line through values as a small picture."""
+    return format_html(
+        '<svg class="spane-spark" viewBox="0 -1 120 26" width="120" height="26"'
+        ' aria-hidden="true"><path d="{}"/></svg>',
+        spark(values),
+    )
 
 
 def _cut(limit: int) -> SafeString:

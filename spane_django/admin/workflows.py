@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
-from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from ..clock import now as current_time
-from ..core.definition import Definition
-from ..core.errors import InvalidInput, SpaneError
-from ..core.ids import first_id
+from ..core.histogram import added, quantile
 from ..core.statuses import ExecutionStatus
 from ..engine import enable as enabling
 from ..engine.scope import Scope
-from ..engine.start import StartOptions, start
-from ..models import Execution, Workflow, WorkflowVersion
+from ..models import Execution, Rollup, Workflow, WorkflowVersion
+from ..observability.rollups import history, totals
 from .base import ReadOnlyAdmin, Rows, has_perm, scope_in
 from .filters import WorkflowFilter
-from .forms import JsonForm
 from .picture import picture_of
-from .present import chip, code, instant, link, list_of, page_of, pretty, query
-from .schema_forms import SchemaForm, has_fields
-from .verbs import Order, Verb, VerbsAdmin
+from .present import (
+    chip,
+    code,
+    drawn_spark,
+    instant,
+    length,
+    link,
+    list_of,
+    page_of,
+    pretty,
+    query,
+)
+from .starting import StartingAdmin
+from .verbs import Order, Verb
 
 _DAY = timedelta(hours=24)
+_ENDS = ("completed", "failed", "cancelled")
 _VERSIONS = 20
 DEFINITION_CHARACTERS = 100_000
 
@@ -87,27 +90,11 @@ DISABLE = Verb(
 )
 
 
-class StartForm(forms.Form):
-    """A key by which a second click starts nothing more."""
-
-    key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
-
-    def __init__(self, *args: Any, tenants: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["tenant"] = forms.ChoiceField(
-            label=_("Tenant"),
-            choices=[(tenant, tenant) for tenant in tenants],
-            initial=tenants[0],
-            required=bool(tenants[0]),
-            widget=forms.Select if len(tenants) > 1 else forms.HiddenInput,
-        )
-
-
 @admin.register(Workflow)
-class WorkflowAdmin(VerbsAdmin):
+class WorkflowAdmin(StartingAdmin):
     """Workflows: see, start, enable and disable them; definitions are published."""
 
-    list_display = ("key", "name", "standing", "current", "lately")
+    list_display = ("key", "name", "standing", "current", "sparkline", "lately", "slowest")
     list_filter = ("is_enabled",)
     list_select_related = ("current_version",)
     list_defer = ("description", "current_version__definition")
@@ -119,26 +106,24 @@ class WorkflowAdmin(VerbsAdmin):
     empty_hint = _("No workflow has been published yet. Publish a definition:")
     empty_command = "python manage.py spane_publish workflow.json"
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.start_view)
-        return [
-            path("<int:pk>/start/", view, name="spane_django_workflow_start"),
-            *super().get_urls(),
-        ]
-
     def prepare(self, rows: list[Any], scope: Scope) -> None:
-        counted = (
-            scope.within(Execution.objects.top_level())
-            .filter(workflow__in=rows, pk__gte=first_id(current_time() - _DAY))
-            .order_by()
-            .values_list("workflow", "status")
-            .annotate(Count("pk"))
-        )
-        counts: dict[int, dict[str, int]] = defaultdict(dict)
-        for pk, status, count in counted:
+        now = current_time()
+        active = scope.within(Execution.objects.top_level().unfinished()).filter(workflow__in=rows)
+        counts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for pk, status, count in (
+            active.order_by().values_list("workflow", "status").annotate(Count("pk"))
+        ):
             counts[pk][status] = count
+        past: dict[int, list[Rollup]] = defaultdict(list)
+        for told in history(since=now - _DAY, now=now, scope=scope, workflows=rows):
+            past[told.workflow_id].append(told)
         for row in rows:
-            row.status_counts = counts[row.pk]
+            ended = totals(past[row.pk])
+            row.status_counts = {
+                **counts[row.pk],
+                **{key: ended[key] for key in _ENDS if ended[key]},
+            }
+            row.past, row.past_until = past[row.pk], now
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         self.prepare([obj], scope_in(request))
@@ -154,72 +139,6 @@ class WorkflowAdmin(VerbsAdmin):
             "definition": _definition(obj.current_version),
             **_picture(request, obj.current_version),
         }
-
-    def start_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the form that starts a workflow, or start it."""
-        workflow = self.get_object(request, str(pk))
-        if workflow is None:
-            raise Http404
-        if not (self.has_view_permission(request, workflow) and self.has_run_permission(request)):
-            raise PermissionDenied
-        tenants = self._tenants(request, workflow)
-        posted = request.POST if request.method == "POST" else None
-        schema = self._input_schema(workflow)
-        in_json = not has_fields(schema) or "json" in request.GET
-        form = StartForm(posted, tenants=tenants)
-        given = JsonForm(posted) if in_json else SchemaForm(schema or {}, posted, user=request.user)
-        is_filled_in = form.is_valid() and given.is_valid()
-        started = self._start(request, workflow, form, given) if is_filled_in else None
-        if started is not None:
-            self.log_change(request, workflow, f"start: {started.pk}")
-            self.message_user(request, _("The execution was started."), messages.SUCCESS)
-            return HttpResponseRedirect(page_of(Execution, started.pk, self.site))
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media + given.media,
-            "title": _("Start %s") % workflow.name,
-            "original": workflow,
-            "form": form,
-            "given": given,
-            "in_json": in_json,
-            "has_fields": has_fields(schema),
-        }
-        request.current_app = self.site
-        return TemplateResponse(request, "admin/spane_django/workflow/start.html", context)
-
-    def _tenants(self, request: HttpRequest, workflow: Workflow) -> list[str]:
-        """Return for which tenants the user may start a workflow; "": for none."""
-        tenants = scope_in(request).tenants
-        if workflow.tenant or tenants is None:
-            return [workflow.tenant]
-        if not tenants:
-            raise PermissionDenied
-        return sorted(tenants)
-
-    def _input_schema(self, workflow: Workflow) -> dict[str, Any] | None:
-        version = workflow.current_version
-        return Definition(version.definition).input_schema if version else None
-
-    def _start(
-        self,
-        request: HttpRequest,
-        workflow: Workflow,
-        form: StartForm,
-        given: JsonForm | SchemaForm,
-    ) -> Execution | None:
-        try:
-            options = StartOptions(
-                idempotency_key=f"admin-form-{form.cleaned_data['key']}",
-                tenant=form.cleaned_data["tenant"],
-                by=request.user,  # type: ignore[arg-type]  # never anonymous
-            )
-            return start(workflow.key, given.value(), now=current_time(), options=options)
-        except InvalidInput as error:
-            given.tell(error.faults, "initialData")
-        except SpaneError as error:
-            given.add_error(None, str(error))
-        return None
 
     @admin.display(description=_("status"))
     def standing(self, workflow: Workflow) -> SafeString:
@@ -252,9 +171,21 @@ class WorkflowAdmin(VerbsAdmin):
                 chip(status, count=workflow.status_counts[status]),
             )
             for status in ExecutionStatus
-            if status in workflow.status_counts
+            if workflow.status_counts.get(status)
         ]
         return format_html_join(" ", '<a href="{}">{}</a>', parts) or None
+
+    @admin.display(description=_("24 hours"))
+    def sparkline(self, workflow: Any) -> SafeString | None:
+        hours = [0] * 24
+        for told in workflow.past:
+            ago = int((workflow.past_until - told.at) / timedelta(hours=1))
+            hours[23 - min(max(ago, 0), 23)] += told.completed + told.failed
+        return drawn_spark(hours) if any(hours) else None
+
+    @admin.display(description=_("95 of 100 took at most"))
+    def slowest(self, workflow: Any) -> SafeString | None:
+        return length(quantile(added(told.durations for told in workflow.past), 0.95))
 
     @admin.display(description=_("executions"))
     def all_executions(self, workflow: Workflow) -> SafeString:
@@ -262,9 +193,6 @@ class WorkflowAdmin(VerbsAdmin):
 
     def has_publish_permission(self, request: HttpRequest) -> bool:
         return has_perm(request, "publish_workflow")
-
-    def has_run_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "run_workflow")
 
     @admin.action(description=_("Enable"), permissions=["publish"])
     def enable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:

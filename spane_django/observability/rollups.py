@@ -14,14 +14,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 
 from ..conf import settings
 from ..core.histogram import Histogram, added, bucket
 from ..core.ids import first_id
 from ..core.statuses import ExecutionStatus
 from ..engine.db import atomic
+from ..engine.scope import EVERYTHING, Scope
 from ..engine.stats import queue_stats
 from ..models import Execution, QueueSample, Rollup
 
@@ -71,7 +73,8 @@ def roll_up(*, now: datetime) -> bool:
     if minute > newest:
         return False
     with atomic():
-        _write(Rollup.Period.MINUTE, minute, _of_minute(minute))
+        executions = Execution.objects.top_level()
+        _write(Rollup.Period.MINUTE, minute, _between(executions, minute, minute + MINUTE))
         if minute + MINUTE == _floor(minute + MINUTE, HOUR):
             _write(Rollup.Period.HOUR, minute + MINUTE - HOUR, _of_hour(minute + MINUTE - HOUR))
             _forget(now)
@@ -79,13 +82,40 @@ def roll_up(*, now: datetime) -> bool:
     return minute < newest
 
 
-def _of_minute(minute: datetime) -> dict[_Owner, _Sums]:
+def history(
+    *, since: datetime, now: datetime, scope: Scope = EVERYTHING, workflows: Any = None
+) -> list[Rollup]:
+    """Return what happened since an instant, the oldest first, up to this moment.
+
+    Hours where they are over, else minutes; what has not been added up yet is counted now, of a
+    day at most, and told as the minute in which it begins.
+
+    Args:
+        workflows: Only of these; None: of all.
+    """
+    rows, executions = scope.within(Rollup.objects.all()), Execution.objects.top_level()
+    executions = scope.within(executions)
+    if workflows is not None:
+        rows = rows.filter(workflow__in=workflows)
+        executions = executions.filter(workflow__in=workflows)
+    minutes = Q(period=Rollup.Period.MINUTE, at__gte=max(since, now - _KEPT_MINUTES))
+    hours = Q(period=Rollup.Period.HOUR, at__gte=since)
+    found = list(rows.filter(minutes | hours).order_by("at"))
+    told = {_floor(row.at, HOUR) for row in found if row.period == Rollup.Period.MINUTE}
+    past = [row for row in found if row.period == Rollup.Period.MINUTE or row.at not in told]
+    last = QueueSample.objects.aggregate(at=Max("at"))["at"]
+    begin = max(since, now - _LONGEST_GAP, last + MINUTE if last else since)
+    sums = _between(executions, begin, now + MINUTE)
+    return [*past, *_rows(Rollup.Period.MINUTE, begin, sums)]
+
+
+def _between(executions: Any, since: datetime, until: datetime) -> dict[_Owner, _Sums]:
     sums: dict[_Owner, _Sums] = defaultdict(_Sums)
-    executions = Execution.objects.top_level().order_by()
-    began = executions.filter(pk__gte=first_id(minute), pk__lt=first_id(minute + MINUTE))
+    executions = executions.order_by()
+    began = executions.filter(pk__gte=first_id(since), pk__lt=first_id(until))
     for tenant, workflow, count in began.values_list("tenant", "workflow").annotate(Count("pk")):
         sums[tenant, workflow].started = count
-    over = executions.filter(finished_at__gte=minute, finished_at__lt=minute + MINUTE)
+    over = executions.filter(finished_at__gte=since, finished_at__lt=until)
     columns = ("tenant", "workflow", "status", "started_at", "finished_at")
     for tenant, workflow, status, started, finished in over.values_list(*columns).iterator(_ROWS):
         own = sums[tenant, workflow]
@@ -112,19 +142,22 @@ _ENDS = [status.value for status in ExecutionStatus if status.is_final]
 
 
 def _write(period: Rollup.Period, at: datetime, sums: dict[_Owner, _Sums]) -> None:
-    rows = [
+    Rollup.objects.bulk_create(
+        _rows(period, at, sums),
+        update_conflicts=True,
+        unique_fields=["period", "at", "workflow", "tenant"],
+        update_fields=["started", "durations", *_ENDS],
+    )
+
+
+def _rows(period: Rollup.Period, at: datetime, sums: dict[_Owner, _Sums]) -> list[Rollup]:
+    return [
         Rollup(
             period=period, at=at, tenant=tenant, workflow_id=workflow, started=own.started,
             durations=own.durations, **{status: own.ended[status] for status in _ENDS},
         )
         for (tenant, workflow), own in sums.items()
     ]  # fmt: skip
-    Rollup.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["period", "at", "workflow", "tenant"],
-        update_fields=["started", "durations", *_ENDS],
-    )
 
 
 def _sample(minute: datetime, *, now: datetime) -> None:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils.timezone import now
 
-from spane_django.admin.dashboard import spark
+from spane_django.admin.present import spark
 from spane_django.engine import workers
 from spane_django.models import Dashboard, Rollup
 from tests.admin.conftest import Login
@@ -28,7 +28,7 @@ def page(client: Client, query: str = "") -> str:
 def test_without_anything_the_dashboard_says_so(boss: Client):
     html = page(boss)
 
-    assert "No worker has been at work" in html
+    assert "No worker is at work" in html
     assert not Inline(html).refused
 
 
