@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, F, QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, F, Max, Min, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -18,8 +21,11 @@ from .base import has_perm, scope_in
 from .bulk import BulkAdmin, Wanted
 from .filters import ErrorTypeFilter, NodeFilter, ResolvedFilter, WorkflowFilter
 from .node_runs import OfExecution
-from .present import brief, chip, code, instant, lately, link, page_of, pretty
+from .present import brief, chip, code, instant, lately, link, list_of, page_of, pretty
 from .verbs import Order, Verb
+
+_GROUPS = 200
+_GROUPS_URL = "spane_django_deadletter_groups"
 
 
 def _retry(pk: int, order: Order) -> DeadLetter:
@@ -55,6 +61,7 @@ DISCARD = Verb(
         "A discarded dead letter counts as dealt with and cannot be retried any more; its "
         "execution stays failed."
     ),
+    takes_reason=True,
 )
 
 
@@ -82,6 +89,45 @@ class DeadLetterAdmin(OfExecution, BulkAdmin):
         "resolution", "resolved_by",
     )  # fmt: skip
     empty_hint = _("Nothing here: no node has failed for good without being dealt with.")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.groups_view)
+        return [path("groups/", view, name=_GROUPS_URL), *super().get_urls()]
+
+    def groups_view(self, request: HttpRequest) -> HttpResponse:
+        """Show open dead letters by what went wrong where."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        open_ = self.get_queryset(request).filter(resolved_at=None).order_by()
+        keys = ("error_type", "node_id", "execution__workflow", "execution__workflow__name")
+        counted = open_.values(*keys).annotate(
+            count=Count("pk"), one=Max("pk"), first=Min("created_at"), last=Max("created_at")
+        )
+        messages = open_.values_list("error_message", flat=True)
+        groups = [
+            {
+                **group,
+                "first": lately(group["first"]),
+                "last": lately(group["last"]),
+                "message": brief(messages.get(pk=group["one"])),
+                "url": list_of(
+                    DeadLetter, self.site, error_type=group["error_type"],
+                    node_id=group["node_id"],
+                    execution__workflow__id__exact=group["execution__workflow"],
+                ),
+            }
+            for group in counted.order_by("-count", "error_type")[:_GROUPS]
+        ]  # fmt: skip
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": _("Dead letters by error"),
+            "groups": groups,
+            "verbs": [verb for verb in self.verbs if self.may(request, verb)],
+        }
+        request.current_app = self.site
+        return TemplateResponse(request, "admin/spane_django/deadletter/groups.html", context)
 
     def wanted(self, request: HttpRequest) -> Wanted | None:
         asked = request.GET

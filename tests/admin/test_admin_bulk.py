@@ -128,3 +128,28 @@ def test_it_takes_the_permission_of_the_verb_and_a_token_of_the_form(boss: Clien
     forged = login("cancel_execution", csrf=True).post(bulk_url(Execution, "cancel"))
 
     assert (refused.status_code, forged.status_code) == (403, 403)
+
+
+def test_dead_letters_are_grouped_by_what_went_wrong_where(boss: Client):
+    for _ in range(3):
+        ended(BAD)
+
+    response = boss.get(reverse("admin:spane_django_deadletter_groups"))
+
+    (group,) = response.context["groups"]
+    assert (group["error_type"], group["node_id"], group["count"]) == ("ValueError", "explode", 3)
+    assert "By error" in boss.get(list_of(DeadLetter)).content.decode()
+
+
+def test_a_group_is_retried_or_discarded_as_a_whole(boss: Client):
+    for _ in range(3):
+        ended(BAD)
+    (group,) = boss.get(reverse("admin:spane_django_deadletter_groups")).context["groups"]
+
+    page = asked(boss, group["url"], "discard_selected", DeadLetter(pk=group["one"]))
+
+    assert page.context["changing"] == 3
+
+
+def test_groups_take_the_permission_to_see_dead_letters(login: Login):
+    assert login(sees=False).get(reverse("admin:spane_django_deadletter_groups")).status_code == 403

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,9 +20,11 @@ from spane_django.engine.tokens import issue
 from spane_django.models import (
     ApiToken,
     AuditEntry,
+    Dashboard,
     Execution,
     LogLine,
     NodeRun,
+    Rollup,
     Tenant,
     Workflow,
     WorkflowVersion,
@@ -35,11 +38,12 @@ __all__ = ["_task_type"]  # a fixture
 
 OURS = [model for model in site._registry if model._meta.app_label == "spane_django"]
 OF_INSTALLATION = {"Gate", "Worker"}
-OF_TENANTS = [model for model in OURS if model.__name__ not in OF_INSTALLATION]
+WITHOUT_ROWS = {"Dashboard"}
+OF_TENANTS = [model for model in OURS if model.__name__ not in OF_INSTALLATION | WITHOUT_ROWS]
 _NAMED = {
     "Approval": "approval_id", "BulkOperation": "operation_id", "DeadLetter": "letter_id",
-    "Execution": "execution_id", "Secret": "name", "Trigger": "trigger_id",
-    "Webhook": "webhook_id", "WebhookDelivery": "delivery_id",
+    "Execution": "execution_id", "Schedule": "schedule_id", "Secret": "name",
+    "Trigger": "trigger_id", "Webhook": "webhook_id", "WebhookDelivery": "delivery_id",
 }  # fmt: skip
 
 
@@ -153,6 +157,20 @@ def test_what_is_of_the_installation_is_for_those_who_see_everything(
     answer = operator("acme").get(list_of(model))
 
     assert (answer.status_code, _rows(answer)) == (200, [])
+
+
+def test_the_dashboard_sums_what_the_users_tenants_did_alone(world: World) -> None:
+    flow = Workflow.objects.get(key="acme-flow")
+    Rollup.objects.create(
+        workflow=flow, tenant="acme", period="hour", at=utc_now() - timedelta(hours=2), started=77
+    )
+
+    ours = operator("acme").get(list_of(Dashboard))
+    theirs = operator("other").get(list_of(Dashboard))
+
+    assert ours.context["cards"][0][1] >= 77
+    assert theirs.context["cards"][0][1] == 0
+    assert "<h2>Queues</h2>" not in ours.content.decode()
 
 
 def test_a_shared_workflow_is_seen_and_started_but_not_changed(world: World) -> None:
