@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
@@ -51,7 +52,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         return [Error(f"SPANE: {fault}", hint=hint, id="spane.E001") for fault in faults]
     return [
         *_amount_faults(), *_lease_faults(), *_dispatcher_faults(), *_clock_faults(),
-        *_storage_faults(), *_tenant_faults(),
+        *_storage_faults(), *_tenant_faults(), *_tracing_faults(),
     ]  # fmt: skip
 
 
@@ -244,6 +245,13 @@ def _tenant_faults() -> Iterator[CheckMessage]:
     if model is not Tenant and not resolver:
         hint = "Set SPANE['TENANT_RESOLVER'] to a function from a user to their tenants' keys."
         yield Error(f"nothing says whose {model._meta.label} is", hint=hint, id="spane.E020")
+
+
+def _tracing_faults() -> Iterator[CheckMessage]:
+    if settings.TRACING and find_spec("opentelemetry") is None:
+        hint = "pip install 'spane-django[otel]', or leave SPANE['TRACING'] out."
+        message = "TRACING is on without OpenTelemetry: nothing is traced"
+        yield Warning(message, hint=hint, id="spane.W005")
 
 
 def _queues_in_use() -> dict[str, str]:

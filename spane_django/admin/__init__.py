@@ -10,6 +10,7 @@ The pages carry no script and no style of their own in the HTML, so that a polic
 
 from __future__ import annotations
 
+from .alerts import AlertAdmin
 from .approvals import ApprovalAdmin
 from .audit import AuditEntryAdmin
 from .bulk import BulkOperationAdmin
@@ -27,6 +28,7 @@ from .webhooks import WebhookAdmin, WebhookDeliveryAdmin
 from .workflows import WorkflowAdmin, WorkflowVersionAdmin
 
 __all__ = [
+    "AlertAdmin",
     "ApiTokenAdmin",
     "ApprovalAdmin",
     "AuditEntryAdmin",

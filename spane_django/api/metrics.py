@@ -40,8 +40,7 @@ class MayScrape(MayCall):
     """Whether the user has the permission, or the request comes from an open network."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        is_reading = request.method in ("GET", "HEAD")
-        return (is_reading and is_open_to(request)) or super().has_permission(request, view)
+        return is_open_to(request) or super().has_permission(request, view)
 
 
 class MetricsView(EngineView):

@@ -106,7 +106,8 @@ class Counts:
             _hand_on(amounts, settled)
         except (RedisError, OSError, KeyError) as error:
             self._complain(error)
-            self.add(amounts, settled)
+            # Not what was settled: handed on later, it would be taken for the pace of then.
+            self.add(amounts)
             return False
         return True
 

@@ -18,6 +18,7 @@ from spane_django.engine.publish import publish
 from spane_django.engine.run import utc_now
 from spane_django.engine.tokens import issue
 from spane_django.models import (
+    Alert,
     ApiToken,
     AuditEntry,
     Dashboard,
@@ -52,7 +53,12 @@ def world(db: None, settings: Settings, wakes: list[str]) -> World:
     settings.SPANE = {**settings.SPANE, "TENANT_MODEL": "spane_django.Tenant"}
     made = World()
     made.started("acme-logs", a={"type": "task", "config": {"log": "acme wrote this"}})
-    issue(made.operator, "acme's program", now=utc_now(), tenant="acme")
+    now = utc_now()
+    issue(made.operator, "acme's program", now=now, tenant="acme")
+    Alert.objects.create(
+        key="acme", rule=Alert.Rule.FAILURES, tenant="acme", workflow_key="acme-logs",
+        opened_at=now, last_at=now,
+    )  # fmt: skip
     return made
 
 
@@ -77,6 +83,7 @@ def row_of(model: type[Model], world: World) -> Model:
         WorkflowVersion: {"workflow__key": "acme-flow", "number": 1},
         NodeRun: {"execution__workflow__key": "acme-logs"},
         LogLine: {"message": "acme wrote this"},
+        Alert: {"tenant": "acme"},
         ApiToken: {"tenant": "acme"},
         AuditEntry: {"tenant": "acme"},
         Tenant: {"key": "acme"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
-from django.db import connections
+from django.db import connection, connections
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from spane_django.conf import alert_settings, faults_of
@@ -119,9 +119,10 @@ def test_an_alert_that_is_over_is_told_so_once(machine: Machine, does: Any, aler
 
     quiet = turn(machine.now + 599 * SECOND)
     over = turn(machine.now + 601 * SECOND)
-    afterwards = turn(machine.now + 3 * HOUR)
+    soon_afterwards = turn(machine.now + 15 * MINUTE)
+    long_afterwards = turn(machine.now + 3 * HOUR)
 
-    assert (quiet, afterwards) == ([], [])
+    assert quiet == soon_afterwards == long_afterwards == []
     assert over[0].subject == "[workflows] over: workflow 'w' fails: Permanent"
     assert Alert.objects.get().resolved_at == machine.now + 601 * SECOND
 
@@ -274,6 +275,26 @@ def test_what_could_not_be_delivered_is_tried_again(
 
     assert not delivered
     assert (len(at_once), len(later)) == (0, 1)
+
+
+def test_what_another_leader_takes_meanwhile_is_not_told_twice(
+    machine: Machine, does: Any, alerting: Any
+) -> None:
+    options, now = alert_settings(), machine.now
+    fail(machine, does)
+    note(find(options, somebody, now=now), options, now=now)
+    elsewhere: list[Alert] = []
+
+    def be_slower(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith("UPDATE") and not elsewhere:
+            elsewhere.append(Alert())
+            elsewhere[:] = take(options, now=now)
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(be_slower):
+        here = take(options, now=now)
+
+    assert (len(elsewhere), here) == (1, [])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -450,6 +471,17 @@ def test_an_address_that_is_none_reaches_nobody(alerting: Any, url: str) -> None
     alerting(MAIL=[], WEBHOOKS=[url])
 
     assert not delivery.deliver(_notice(), alert_settings())
+
+
+def test_what_is_wrong_with_an_address_is_told_without_it(
+    alerting: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    alerting(MAIL=[], WEBHOOKS=["https://hooks.example:secret-key/"])
+
+    delivery.deliver(_notice(), alert_settings())
+
+    assert "not delivered by webhook 1: InvalidURL" in caplog.text
+    assert "secret-key" not in caplog.text
 
 
 def test_one_way_that_works_is_enough(alerting: Any) -> None:

@@ -131,15 +131,17 @@ def test_async_nodes_on_one_loop_do_not_mix_their_records(
 
     works = machine.works(machine.claim())
 
-    async def both() -> None:
+    async def both() -> object:
         await asyncio.gather(*map(run_async, works))
+        return await run_async(works[0]) and RUNNING.get()
 
-    asyncio.run(both())
+    runs_afterwards = asyncio.run(both())
 
     assert [(line["node_id"], line["message"]) for line in logged.lines] == [
         ("a", "before"), ("b", "before"), ("a", "after"), ("b", "after"),
+        ("a", "before"), ("a", "after"),
     ]  # fmt: skip
-    assert RUNNING.get() is None
+    assert runs_afterwards is None
 
 
 def test_an_exception_is_one_line_too(machine: Machine, does: Any, logged: Lines) -> None:

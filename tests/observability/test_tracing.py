@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from spane_django import checks
 from spane_django.core.errors import InvalidInput
 from spane_django.core.outcome import Child, StartChildren
 from spane_django.engine import tracing
@@ -287,6 +288,18 @@ def test_the_setting_turns_tracing_on_and_off(settings: Settings) -> None:
     assert tracing._tracer is None
     connect()
     assert tracing._tracer is None
+
+
+def test_tracing_without_opentelemetry_is_a_warning_of_the_checks(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SPANE = {**settings.SPANE, "TRACING": True}
+    fine = checks.check_settings()
+
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+
+    assert fine == []
+    assert [fault.id for fault in checks.check_settings()] == ["spane.W005"]
 
 
 @pytest.mark.parametrize("wanted", ["false", "true"])
