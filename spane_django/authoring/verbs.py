@@ -40,6 +40,7 @@ class StartKeywords(TypedDict, total=False):
     """How an execution is started; see :class:`spane_django.engine.start.StartOptions`.
 
     Attributes:
+        tenant: Whose it is, and whose workflow of this id is meant before the one that all share.
         subject: The saved object that it is about; ``ctx.subject`` in its nodes.
     """
 
@@ -52,6 +53,7 @@ class StartKeywords(TypedDict, total=False):
     duplicate_key: str | None
     debounce: timedelta | None
     by: AbstractBaseUser | None
+    tenant: str
     traceparent: str | None
     subject: Model | None
 
@@ -61,14 +63,17 @@ class NeverCommitted(SpaneError):
 
 
 def publish(
-    definition: Mapping[str, Any], *, by: AbstractBaseUser | None = None
+    definition: Mapping[str, Any], *, by: AbstractBaseUser | None = None, tenant: str = ""
 ) -> WorkflowVersion:
     """Make a definition, as JSON, the current version; unchanged, it gives that version back.
+
+    Args:
+        tenant: Whose workflow it is; "": all share it.
 
     Raises:
         InvalidDefinition: every fault is listed, and nothing has been written.
     """
-    return publishing.publish(definition, now=now(), by=by)
+    return publishing.publish(definition, now=now(), by=by, tenant=tenant)
 
 
 def start(workflow: str, data: Json = None, **options: Unpack[StartKeywords]) -> Execution:

@@ -26,6 +26,7 @@ def signal(
     key: str | None = None,
     execution: AnyExecution | None = None,
     by: AbstractBaseUser | None = None,
+    tenant: str = "",
 ) -> Signal:
     """Tell a node that waits for it, now or later, that something has happened.
 
@@ -34,13 +35,16 @@ def signal(
         payload: What that node hands on.
         key: Which of the signals of this name, such as an order's number.
         execution: Send it to this execution's waits without a key, instead of ``key``.
+        tenant: Whose executions may take it; that of ``execution`` need not be said.
 
     Raises:
         InvalidSignal: the name, the key or the payload is refused; every fault is listed.
         UnknownExecution, EndedExecution: the execution can take nothing.
     """
     target = None if execution is None else id_of(execution)
-    return signals.signal(name, payload, now=now(), key=key, execution_id=target, by=by)
+    return signals.signal(
+        name, payload, now=now(), key=key, execution_id=target, by=by, tenant=tenant
+    )
 
 
 def approve(

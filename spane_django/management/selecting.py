@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from ..core.statuses import ExecutionStatus
+from ..engine.naming import named
+from ..engine.scope import exists, has_tenants
 from ..engine.start import UnknownWorkflow
 from ..models import DeadLetter, Execution, Workflow
 from ..models.execution import ExecutionQuerySet
@@ -16,8 +18,29 @@ from .base import WrongUse
 from .parsing import execution_of, instant
 
 
+def add_tenant(parser: ArgumentParser) -> None:
+    """Add the option that `tenant_in` understands."""
+    parser.add_argument(
+        "--tenant", default="", metavar="KEY",
+        help="For whom, in a project that keeps tenants apart; without: what all of them share.",
+    )  # fmt: skip
+
+
+def tenant_in(options: dict[str, Any]) -> str:
+    """Return the tenant that is named; "": none is.
+
+    Raises:
+        WrongUse: there is no such tenant.
+    """
+    tenant = str(options["tenant"])
+    if tenant and not (has_tenants() and exists(tenant)):
+        raise WrongUse(f"There is no tenant '{tenant}'.")
+    return tenant
+
+
 def add_execution_filters(parser: ArgumentParser) -> None:
     """Add the options that `executions_of` understands."""
+    add_tenant(parser)
     parser.add_argument("--workflow", metavar="ID", help="Only executions of this workflow.")
     parser.add_argument(
         "--status", action="append", choices=[status.value for status in ExecutionStatus],
@@ -47,7 +70,8 @@ def executions_of(options: dict[str, Any]) -> ExecutionQuerySet:
     parent = options["parent"]
     executions = executions.filter(parent=execution_of(parent) if parent else None)
     filters = {
-        "workflow": _workflow(options["workflow"]),
+        "tenant": tenant_in(options),
+        "workflow": _workflow(options["workflow"], options["tenant"]),
         "status__in": options["status"],
         "created_at__gte": options["since"],
         "created_at__lt": options["until"],
@@ -58,7 +82,7 @@ def executions_of(options: dict[str, Any]) -> ExecutionQuerySet:
 
 def has_execution_filter(options: dict[str, Any]) -> bool:
     """Say whether any option restricts the executions."""
-    return any(options[name] for name in ("workflow", "status", "since", "until", "key", "parent"))
+    return any(options[name] for name in _EXECUTION_FILTERS)
 
 
 def ids_of(given: Sequence[str]) -> list[UUID]:
@@ -72,6 +96,7 @@ def ids_of(given: Sequence[str]) -> list[UUID]:
 
 def add_dead_letter_filters(parser: ArgumentParser) -> None:
     """Add the options that `dead_letters_of` understands."""
+    add_tenant(parser)
     parser.add_argument("--workflow", metavar="ID", help="Only nodes of this workflow.")
     parser.add_argument("--node", metavar="NODE", help="Only this node of workflows.")
     parser.add_argument("--type", metavar="TYPE", help="Only nodes of this type.")
@@ -95,7 +120,8 @@ def dead_letters_of(options: dict[str, Any]) -> DeadLetterQuerySet:
     letters = DeadLetter.objects.select_related("execution__workflow").order_by("-id")
     execution = options["execution"]
     filters: dict[str, Any] = {
-        "execution__workflow": _workflow(options["workflow"]),
+        "execution__tenant": tenant_in(options),
+        "execution__workflow": _workflow(options["workflow"], options["tenant"]),
         "node_id": options["node"],
         "node_type": options["type"],
         "execution": execution and execution_of(execution),
@@ -111,7 +137,7 @@ def dead_letters_of(options: dict[str, Any]) -> DeadLetterQuerySet:
 
 def has_dead_letter_filter(options: dict[str, Any]) -> bool:
     """Say whether any option restricts the dead letters."""
-    names = ("workflow", "node", "type", "execution", "error", "since", "until")
+    names = ("tenant", "workflow", "node", "type", "execution", "error", "since", "until")
     return any(options[name] for name in names)
 
 
@@ -129,11 +155,15 @@ def check_choice(*, ids: Sequence[object], has_filter: bool, takes_all: bool) ->
         raise WrongUse("Nothing is chosen: give ids, or filters such as --workflow (see --help).")
 
 
-def _workflow(key: str | None) -> Workflow | None:
+_EXECUTION_FILTERS = ("tenant", "workflow", "status", "since", "until", "key", "parent")
+
+
+def _workflow(key: str | None, tenant: str) -> Workflow | None:
     if not key:
         return None
-    found = Workflow.objects.filter(key=key).first()
+    found = named(key, tenant).first()
     if found is None:
-        known = ", ".join(Workflow.objects.values_list("key", flat=True)[:10]) or "none"
+        among = Workflow.objects.filter(tenant__in={"", tenant})
+        known = ", ".join(among.values_list("key", flat=True)[:10]) or "none"
         raise UnknownWorkflow(f"There is no workflow '{key}'.  Published are: {known}.")
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ..core.lanes import owned
 from ..models import DeadLetter, Execution, NodeRun, Workflow
 from .base import add_row, coloured, table
 
@@ -64,6 +65,7 @@ def workflow_json(workflow: Workflow) -> dict[str, Any]:
     version = workflow.current_version
     return {
         "id": workflow.key,
+        **({"tenant": workflow.tenant} if workflow.tenant else {}),
         "name": workflow.name,
         "description": workflow.description,
         "isEnabled": workflow.is_enabled,
@@ -111,8 +113,9 @@ def workflows_table(workflows: Iterable[Workflow], *, now: datetime) -> Table:
     for workflow in workflows:
         shown = workflow_json(workflow)
         add_row(
-            made, workflow.key, workflow.name, shown["version"], shown["nodes"],
-            ago(shown["publishedAt"], now=now), "" if workflow.is_enabled else "disabled",
+            made, owned(workflow.tenant, workflow.key), workflow.name, shown["version"],
+            shown["nodes"], ago(shown["publishedAt"], now=now),
+            "" if workflow.is_enabled else "disabled",
         )  # fmt: skip
     return made
 

@@ -12,6 +12,7 @@ from ...engine.start import UnknownWorkflow
 from ...models import WorkflowVersion
 from ..base import SpaneCommand, WrongUse
 from ..reading import form_of
+from ..selecting import add_tenant, tenant_in
 
 
 class Command(SpaneCommand):
@@ -37,6 +38,7 @@ class Command(SpaneCommand):
             "--format", type=Form, choices=list(Form), metavar="json|yaml",
             help="How it is written; by default as the name of --output says, else JSON.",
         )  # fmt: skip
+        add_tenant(parser)
         parser.add_argument("--output", type=Path, metavar="FILE", help="Write to this file.")
         parser.add_argument(
             "--directory", type=Path, metavar="DIR", help="Write to DIR, a file for each workflow."
@@ -48,7 +50,8 @@ class Command(SpaneCommand):
             raise WrongUse("Give ids of workflows, or --all.")
         if options["output"] and options["directory"]:
             raise WrongUse("Give --output or --directory, not both.")
-        found = exported(WorkflowVersion.objects.whole(), keys, is_draft=options["draft"])
+        versions = WorkflowVersion.objects.whole().filter(workflow__tenant=tenant_in(options))
+        found = exported(versions, keys, is_draft=options["draft"])
         missing = [key for key in keys if key not in found]
         if missing:
             what = "draft" if options["draft"] else "current version"

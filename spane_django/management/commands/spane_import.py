@@ -11,6 +11,7 @@ from ...clock import now
 from ...models import WorkflowVersion
 from ..base import SpaneCommand
 from ..reading import sources
+from ..selecting import add_tenant, tenant_in
 from .spane_validate import source_json, tell_source
 
 
@@ -37,6 +38,7 @@ class Command(SpaneCommand):
             "--any-type", action="store_true",
             help="Do not check node types and their configs, which this process may not know.",
         )  # fmt: skip
+        add_tenant(parser)
         parser.add_argument(
             "--dry-run", action="store_true", help="Say what would happen, and change nothing."
         )
@@ -59,6 +61,7 @@ class Command(SpaneCommand):
             as_drafts=as_drafts,
             check_nodes=check_nodes,
             dry_run=options["dry_run"],
+            tenant=tenant_in(options),
         )
         self._tell(found, versions, options)
         return 0

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from ...clock import now
 from ...models import Workflow
 from ..base import SpaneCommand, WrongUse
-from ..selecting import add_execution_filters, executions_of, has_execution_filter
+from ..selecting import add_execution_filters, executions_of, has_execution_filter, tenant_in
 from ..showing import execution_json, executions_table, workflow_json, workflows_table
 
 
@@ -64,7 +64,9 @@ class Command(SpaneCommand):
 
     def _workflows(self, options: dict[str, Any]) -> None:
         limit = options["limit"]
-        chosen = Workflow.objects.select_related("current_version").order_by("key")
+        chosen = Workflow.objects.select_related("current_version").order_by("key", "tenant")
+        if tenant := tenant_in(options):
+            chosen = chosen.filter(tenant__in=("", tenant))
         rows = list(chosen[:limit] if limit else chosen)
         if options["json"]:
             return self.write_json([workflow_json(workflow) for workflow in rows])

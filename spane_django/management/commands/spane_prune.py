@@ -15,6 +15,7 @@ from ...models import Signal
 from ...models.execution import ExecutionQuerySet
 from ..base import SpaneCommand, WrongUse
 from ..parsing import duration
+from ..selecting import add_tenant, tenant_in
 
 _STATUSES = [status.value for status in FINAL]
 
@@ -54,6 +55,7 @@ class Command(SpaneCommand):
             help="Delete the files of the payload storage that belong to no execution, two days "
             "old or older, and nothing else.",
         )  # fmt: skip
+        add_tenant(parser)
         parser.add_argument(
             "--dry-run", action="store_true", help="Say what would happen, and change nothing."
         )
@@ -107,15 +109,16 @@ class Command(SpaneCommand):
 
 def _chosen(options: dict[str, Any]) -> ExecutionQuerySet:
     statuses = [ExecutionStatus(status) for status in options["status"] or _STATUSES]
-    workflow = options["workflow"]
+    workflow, tenant = options["workflow"], tenant_in(options)
     if options["older_than"] is None:
-        return outlived(now=now(), statuses=statuses, workflow=workflow)
+        return outlived(now=now(), statuses=statuses, workflow=workflow, tenant=tenant)
     before = now() - options["older_than"]
-    return prunable(before=before, statuses=statuses, workflow=workflow)
+    return prunable(before=before, statuses=statuses, workflow=workflow, tenant=tenant)
 
 
 def _is_narrowed(options: dict[str, Any]) -> bool:
-    return any(options[name] is not None for name in ("older_than", "status", "workflow"))
+    given = (options[name] is not None for name in ("older_than", "status", "workflow"))
+    return bool(options["tenant"]) or any(given)
 
 
 def _signals(*, is_dry: bool) -> int:

@@ -15,6 +15,7 @@ from ...engine.publish import publish
 from ...models import WorkflowVersion
 from ..base import SpaneCommand, WrongUse
 from ..reading import project_sources, sources
+from ..selecting import add_tenant, tenant_in
 from .spane_validate import source_json, tell_source
 
 
@@ -40,6 +41,7 @@ class Command(SpaneCommand):
             "--any-type", action="store_true",
             help="Do not check node types and their configs, which this process may not know.",
         )  # fmt: skip
+        add_tenant(parser)
         parser.add_argument(
             "--dry-run", action="store_true", help="Say what would happen, and change nothing."
         )
@@ -55,9 +57,11 @@ class Command(SpaneCommand):
         )
         if any(source.faults for source in found):
             return self._refuse(found, options)
-        at = now()
+        at, tenant = now(), tenant_in(options)
         with atomic():
-            published = [publish(item.raw, now=at, check_nodes=check_nodes) for item in found]
+            published = [
+                publish(item.raw, now=at, check_nodes=check_nodes, tenant=tenant) for item in found
+            ]
             if options["dry_run"]:
                 transaction.set_rollback(True, using=alias())
         self._tell(found, published, options, at=at)

@@ -10,6 +10,7 @@ from ...clock import now
 from ...engine.signals import signal
 from ..base import SpaneCommand
 from ..parsing import execution_of, json_value
+from ..selecting import add_tenant, tenant_in
 
 
 class Command(SpaneCommand):
@@ -27,6 +28,7 @@ class Command(SpaneCommand):
         target = parser.add_mutually_exclusive_group()
         target.add_argument("--key", help="Which of the signals of this name.")
         target.add_argument("--execution", metavar="ID", help="The execution that waits for it.")
+        add_tenant(parser)
         parser.add_argument(
             "--payload", type=json_value, metavar="JSON",
             help="What the node hands on: JSON, @file, or @- for standard input.",
@@ -40,6 +42,7 @@ class Command(SpaneCommand):
             now=now(),
             key=options["key"],
             execution_id=target,
+            tenant=tenant_in(options),
         )
         is_taken = sent.node_run_id is not None
         if options["json"]:

@@ -15,6 +15,7 @@ from ...engine.start import StartOptions, start
 from ...models import Execution
 from ..base import SpaneCommand, WrongUse, coloured
 from ..parsing import duration, json_value
+from ..selecting import add_tenant, tenant_in
 from ..showing import execution_json, lasting
 
 _BAD_ENDS = (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
@@ -65,6 +66,7 @@ class Command(SpaneCommand):
             "--debounce", type=duration, metavar="DURATION",
             help="Start once nothing like it has come for so long, with the last input.",
         )  # fmt: skip
+        add_tenant(parser)
         parser.add_argument(
             "--wait", type=float, metavar="SECONDS", help="Wait at most so long for the end."
         )
@@ -87,6 +89,7 @@ class Command(SpaneCommand):
                 timeout=options["timeout"],
                 idempotency_key=options["key"],
                 key=options["share_key"],
+                tenant=tenant_in(options),
                 on_duplicate=options["on_duplicate"],
                 duplicate_key=options["duplicate_key"],
                 debounce=options["debounce"],

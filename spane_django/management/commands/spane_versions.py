@@ -13,11 +13,12 @@ from ...core.diff import diff
 from ...engine import drafts
 from ...engine.migrate import migrate, movable, preview
 from ...engine.moves import Move
+from ...engine.naming import named, of_workflow
 from ...engine.start import UnknownWorkflow
-from ...models import Execution, Workflow, WorkflowVersion
+from ...models import Execution, WorkflowVersion
 from ..base import SpaneCommand, WrongUse
 from ..bulk import Bulk
-from ..selecting import ids_of
+from ..selecting import add_tenant, ids_of, tenant_in
 from ..versions import diff_lines, move_json, moves_table, version_json, versions_table
 
 # Of many previewed moves people are shown the first; --json shows all.
@@ -68,6 +69,7 @@ class Command(SpaneCommand):
             "--rename", action="append", type=_pair, default=[], metavar="OLD=NEW",
             help="migrate: a node that has another id there; may be repeated.",
         )  # fmt: skip
+        add_tenant(parser)
         parser.add_argument("--reason", help="Why; it is kept in the audit trail.")
         parser.add_argument(
             "--dry-run", action="store_true", help="migrate: say what would happen, change nothing."
@@ -81,12 +83,13 @@ class Command(SpaneCommand):
             raise WrongUse(f"{action} takes {wanted} version numbers, not {len(numbers)}.")
         if action != "migrate" and (options["execution"] or options["rename"]):
             raise WrongUse("--execution and --rename are for migrate.")
+        self._tenant = tenant_in(options)
         verb = getattr(self, f"_{action}")
         code: int | None = verb(options["workflow"], *numbers, options=options)
         return code
 
     def _list(self, key: str, *, options: dict[str, Any]) -> None:
-        workflow = Workflow.objects.filter(key=key).first()
+        workflow = named(key, self._tenant).first()
         if workflow is None:
             raise UnknownWorkflow(f"There is no workflow '{key}': manage.py spane_list workflows")
         own = WorkflowVersion.objects.whole().filter(workflow=workflow).order_by("-number")
@@ -97,7 +100,8 @@ class Command(SpaneCommand):
             self.console.print(versions_table(versions, workflow, now=now()))
 
     def _diff(self, key: str, one: int, other: int, *, options: dict[str, Any]) -> int:
-        before, after = drafts.find_version(key, one), drafts.find_version(key, other)
+        before = drafts.find_version(key, one, tenant=self._tenant)
+        after = drafts.find_version(key, other, tenant=self._tenant)
         found = diff(before.definition, after.definition)
         if options["json"]:
             self.write_json({"from": one, "to": other, **found.as_json()})
@@ -109,15 +113,16 @@ class Command(SpaneCommand):
         return int(bool(found))
 
     def _publish(self, key: str, *, options: dict[str, Any]) -> None:
-        self._tell(drafts.publish_draft(key, now=now()), "published", options)
+        self._tell(drafts.publish_draft(key, now=now(), tenant=self._tenant), "published", options)
 
     def _discard(self, key: str, *, options: dict[str, Any]) -> None:
-        draft = drafts.find_draft(key)
-        drafts.discard_draft(key, now=now())
+        draft = drafts.find_draft(key, tenant=self._tenant)
+        drafts.discard_draft(key, now=now(), tenant=self._tenant)
         self._tell(draft, "discarded", options)
 
     def _activate(self, key: str, number: int, *, options: dict[str, Any]) -> None:
-        version = drafts.activate(key, number, now=now(), reason=options["reason"] or "")
+        reason = options["reason"] or ""
+        version = drafts.activate(key, number, now=now(), reason=reason, tenant=self._tenant)
         self._tell(version, "is current", options)
 
     def _archive(
@@ -125,13 +130,13 @@ class Command(SpaneCommand):
     ) -> int | None:
         reason = options["reason"] or ""
         if number is not None:
-            version = drafts.archive(key, number, now=now(), reason=reason)
+            version = drafts.archive(key, number, now=now(), reason=reason, tenant=self._tenant)
             self._tell(version, "archived", options)
             return None
         if not self.confirm(f"Archive workflow {key} as a whole?", yes=options["yes"]):
             self.say("nothing changed")
             return 1
-        drafts.archive_workflow(key, now=now(), reason=reason)
+        drafts.archive_workflow(key, now=now(), reason=reason, tenant=self._tenant)
         if options["json"]:
             self.write_json({"workflowId": key, "status": "archived"})
         else:
@@ -139,9 +144,9 @@ class Command(SpaneCommand):
         return None
 
     def _migrate(self, key: str, number: int, *, options: dict[str, Any]) -> int:
-        drafts.find_version(key, number)
+        drafts.find_version(key, number, tenant=self._tenant)
         rename = dict(options["rename"])
-        keys = _executions(key, number, options)
+        keys = _executions(key, number, options, self._tenant)
         if options["dry_run"]:
             return self._preview(keys, number, rename, options)
 
@@ -176,15 +181,15 @@ class Command(SpaneCommand):
             self.say(f"{version} {what}")
 
 
-def _executions(key: str, number: int, options: dict[str, Any]) -> list[UUID]:
+def _executions(key: str, number: int, options: dict[str, Any], tenant: str) -> list[UUID]:
     if not options["execution"]:
-        return list(
-            movable(key, number, from_number=options["from_number"]).values_list("pk", flat=True)
-        )
+        movables = movable(key, number, from_number=options["from_number"], tenant=tenant)
+        return list(movables.values_list("pk", flat=True))
     if options["from_number"] is not None:
         raise WrongUse("Give --execution or --from, not both.")
     keys = ids_of(options["execution"])
-    own = set(Execution.objects.filter(workflow__key=key, pk__in=keys).values_list("pk", flat=True))
+    found = Execution.objects.filter(of_workflow(key, tenant), pk__in=keys)
+    own = set(found.values_list("pk", flat=True))
     foreign = [str(pk) for pk in keys if pk not in own]
     if foreign:
         raise WrongUse(f"{foreign[0]} is an execution of another workflow than {key}.")
