@@ -6,7 +6,7 @@ and will hurt.  Each has a hint that says what to do.  Nothing here writes, and 
 with ``migrate`` and with ``check --database default``.
 
 E001-E009 are about settings and databases, E010-E019 about workflows, E020 is about
-tenants, E021 about schedules, W001-W009 warn.
+tenants, E021 about schedules, E022 about the keys of secrets, W001-W009 warn.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .conf import Settings, faults_of, settings
 from .core.definition import Definition
 from .engine.db import alias
 from .engine.scope import has_tenants, tenant_model
+from .engine.vault import key_faults
 from .models import Tenant
 from .nodes.base import registry
 from .triggers.watching import model_triggers
@@ -52,7 +53,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         return [Error(f"SPANE: {fault}", hint=hint, id="spane.E001") for fault in faults]
     return [
         *_amount_faults(), *_lease_faults(), *_dispatcher_faults(), *_clock_faults(),
-        *_storage_faults(), *_tenant_faults(), *_tracing_faults(),
+        *_storage_faults(), *_tenant_faults(), *_tracing_faults(), *_key_faults(),
     ]  # fmt: skip
 
 
@@ -211,6 +212,12 @@ def _clock_faults() -> Iterator[CheckMessage]:
     if not django_settings.USE_TZ:
         hint = "Set USE_TZ = True: the engine stores instants, not local times."
         yield Error("workflows need USE_TZ", hint=hint, id="spane.E008")
+
+
+def _key_faults() -> Iterator[CheckMessage]:
+    for fault in key_faults():
+        hint = "Put a key of Fernet's there; the first seals, all of them open."
+        yield Error(fault, hint=hint, id="spane.E022")
 
 
 def _storage_faults() -> Iterator[CheckMessage]:

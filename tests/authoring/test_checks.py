@@ -49,6 +49,7 @@ def test_the_test_project_has_no_faults() -> None:
         ({"DISPATCHER": "spane_django.dispatch.rq.no_such"}, ["spane.E007"]),
         ({"PAYLOAD_STORAGE": "nowhere"}, ["spane.E009"]),
         ({"PAYLOAD_STORAGE": "nowhere", "OFFLOAD_BYTES": 0}, []),
+        ({"SECRET_KEYS": ["no key"]}, ["spane.E022"]),
         ({"OFFLOAD_BYTES": -1}, ["spane.E004"]),
         ({"KEEP_DAYS": {"completed": 7, "failed": 0.5}}, []),
         ({"KEEP_DAYS": {"completed": -1, "done": 7, "failed": "7"}}, ["spane.E001"] * 3),

@@ -30,7 +30,7 @@ from spane_django.engine import vault
 from spane_django.engine.advice import advice, uses_of
 from spane_django.engine.opened import MissingSecret
 from spane_django.engine.reading import reader
-from spane_django.engine.run import run, run_async
+from spane_django.engine.run import TRACEBACK_CHARACTERS, run, run_async
 from spane_django.engine.scope import Scope
 from spane_django.engine.secrets import (
     MAX_BYTES,
@@ -297,6 +297,22 @@ def test_errors_tracebacks_and_dead_letters_do_not_hold_it_even_where_they_are_c
     assert node_run(key, "a").error_message.endswith("***")
     assert "KeyError: '***'" in letter.traceback
     assert "sk_live" not in everything_kept()
+
+
+def test_a_traceback_is_cut_after_the_value_has_been_taken_out(machine: Machine, does):
+    stored()
+
+    def fail(ctx):
+        # The end of the traceback that is kept begins in the middle of the value.
+        end = "\n" + "y" * (TRACEBACK_CHARACTERS - len(VALUE) // 2)
+        raise RuntimeError(ctx.secrets["stripe"] + end)
+
+    does["a"] = fail
+    machine.begin({"a": []}, nodes={"a": {"config": {"retries": 0}}})
+
+    machine.drain()
+
+    assert VALUE[len(VALUE) // 2 + 2 :] not in DeadLetter.objects.get().traceback
 
 
 def test_a_returned_failure_does_not_hold_it(machine: Machine, does):

@@ -11,12 +11,19 @@ from pytest_django import Settings
 from spane_django.engine import vault
 from spane_django.engine.publish import publish
 from spane_django.engine.run import utc_now
-from spane_django.models import Secret
+from spane_django.models import Secret, Tenant
 from tests.management.conftest import ask
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 VALUE = "sk_live_51H-hunter2"
+
+
+@pytest.fixture
+def acme(settings: Settings) -> str:
+    """A tenant."""
+    settings.SPANE = {**settings.SPANE, "TENANT_MODEL": "spane_django.Tenant"}
+    return str(Tenant.objects.create(key="acme", name="Acme").pk)
 
 
 @pytest.fixture
@@ -39,9 +46,9 @@ def test_a_value_is_read_from_standard_input_without_the_end_of_its_line(typed) 
     assert VALUE not in made.out + made.err + replaced.out
 
 
-def test_secrets_are_listed_with_who_uses_them(typed) -> None:
+def test_secrets_are_listed_with_who_uses_them(typed, acme: str) -> None:
     typed(VALUE)
-    ask("spane_secrets", "set", "stripe", "--tenant", "acme")
+    ask("spane_secrets", "set", "stripe", "--tenant", acme)
     assert ask("spane_secrets", "list", "--tenant", "other").out == "no secret is stored\n"
     log = {"id": "a", "type": "log", "config": {"message": "{{ secrets.stripe }}"}}
     nodes = [{**log, "inputs": [], "outputs": []}]
@@ -55,9 +62,30 @@ def test_secrets_are_listed_with_who_uses_them(typed) -> None:
     assert VALUE not in shown + str(told)
 
 
-def test_a_secret_is_deleted_where_it_is(typed) -> None:
+def test_a_tenant_that_there_is_not_gets_no_secret(typed, acme: str) -> None:
     typed(VALUE)
-    ask("spane_secrets", "set", "stripe", "--tenant", "acme")
+
+    assert ask("spane_secrets", "set", "stripe", "--tenant", "nobody").code == 2
+    assert not Secret.objects.exists()
+
+
+def test_an_export_holds_the_reference_and_not_the_value(typed, tmp_path) -> None:
+    typed(VALUE)
+    ask("spane_secrets", "set", "stripe")
+    log = {"id": "a", "type": "log", "config": {"message": "{{ secrets.stripe }}"}}
+    nodes = [{**log, "inputs": [], "outputs": []}]
+    publish({"id": "w", "name": "W", "entryNodeId": "a", "nodes": nodes}, now=utc_now())
+
+    for form in ("json", "yaml"):
+        ask("spane_export", "--all", "--directory", tmp_path, "--format", form)
+        text = (tmp_path / f"w.{form}").read_text()
+        assert "{{ secrets.stripe }}" in text
+        assert VALUE not in text
+
+
+def test_a_secret_is_deleted_where_it_is(typed, acme: str) -> None:
+    typed(VALUE)
+    ask("spane_secrets", "set", "stripe", "--tenant", acme)
 
     wrong = ask("spane_secrets", "delete", "stripe")
     right = ask("spane_secrets", "delete", "stripe", "--tenant", "acme")

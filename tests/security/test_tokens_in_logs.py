@@ -120,7 +120,7 @@ def test_a_job_names_its_queue_and_nothing_else(
         def enqueue_call(self, function: Any, **job: Any) -> None:
             enqueued.append({"function": function.__name__, **job})
 
-    monkeypatch.setattr(rq, "_queue", lambda name: Queue())
+    monkeypatch.setattr(rq, "queue_of", lambda name: Queue())
     monkeypatch.setattr(rq, "_ring_script", lambda name: lambda **_: True)
     api: Api = api_of(*EVERYTHING)
 

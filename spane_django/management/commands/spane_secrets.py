@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from ...clock import now
 from ...engine.advice import Use, uses_of
+from ...engine.scope import exists, has_tenants
 from ...engine.secrets import delete_secret, rotate_keys, sealed_texts, store_secret
 from ...models import Secret
 from ..base import SpaneCommand, WrongUse, add_row, table
@@ -52,6 +53,8 @@ class Command(SpaneCommand):
             raise WrongUse(f"{action} takes {'a' if action in _TAKE_NAMES else 'no'} name.")
         if options["batch"] < 1:
             raise WrongUse("--batch takes a number above 0.")
+        if action == "set" and options["tenant"] and not _is_tenant(options["tenant"]):
+            raise WrongUse(f"There is no tenant '{options['tenant']}'.")
         if action == "rotate-keys":
             return self._rotate(options)
         if action == "set":
@@ -108,6 +111,10 @@ class Command(SpaneCommand):
         if unreadable:
             self.warn(f"no known key opens: {', '.join(unreadable)}; set these values again")
         return int(bool(unreadable))
+
+
+def _is_tenant(key: str) -> bool:
+    return has_tenants() and exists(key)
 
 
 def _asked() -> str:
