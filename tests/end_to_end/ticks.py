@@ -23,10 +23,11 @@ from typing import Any
 from tests.end_to_end.plant import Plant, plant, until
 
 SECOND = timedelta(seconds=1)
-# From the start of the processes to the first tick.
-_AHEAD = 6 * SECOND
+# To the first tick, for the process that makes the schedule.
+_AHEAD = 8 * SECOND
 # A lease of 15 seconds runs out, and whoever stands by looks once a second.
 _TAKEOVER_SECONDS = 30.0
+_LEADER = "SELECT holder FROM spane_django_lease WHERE name = 'scheduler'"
 
 DEFINITION: dict[str, Any] = {
     "id": "tick",
@@ -83,13 +84,14 @@ def tick(seconds: int, kills: int) -> Outcome:
     began = time.monotonic()
     with plant() as running:
         running.environment["REDIS_URL"] = "redis://127.0.0.1:1/0"
+        for name in ("one", "two"):
+            running.start(name, "spane_scheduler")
+        until(lambda: running.value(_LEADER), seconds=_TAKEOVER_SECONDS)
         begin = datetime.now(UTC).replace(microsecond=0) + _AHEAD
         end = begin + seconds * SECOND
         running.python(
             MAKE.format(definition=DEFINITION, begin=begin.isoformat(), end=end.isoformat())
         )
-        for name in ("one", "two"):
-            running.start(name, "spane_scheduler")
         waits = [
             _kill_leader(running, begin + (number + 1) * (end - begin) / (kills + 1))
             for number in range(kills)
@@ -104,8 +106,7 @@ def tick(seconds: int, kills: int) -> Outcome:
 def _kill_leader(running: Plant, at: datetime) -> float:
     """Kill the leader at an instant, start another in its place; return how long nothing came."""
     _sleep_until(at)
-    holder = running.value("SELECT holder FROM spane_django_lease WHERE name = 'scheduler'")
-    pid = int(holder.split(":")[1])
+    pid = int(running.value(_LEADER).split(":")[1])
     name = next(name for name, process in running.processes.items() if process.pid == pid)
     before = running.value("SELECT max(started_at) FROM spane_django_scheduledstart")
     os.kill(pid, signal.SIGKILL)
