@@ -2,7 +2,7 @@
 
 A stream looks at the rows a quarter of a second after something has happened, and more and more
 seldom, down to once a second, while nothing does; never so often that looking takes more than a
-twentieth of the time.  Every quarter of a minute without an event it sends a comment, so that
+fifth of the time.  Every quarter of a minute without an event it sends a comment, so that
 proxies keep the connection and a client that has gone is noticed.  Once a minute it asks again
 whether the client may listen.
 
@@ -19,13 +19,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.db import Error, connections
 from rest_framework.utils.encoders import JSONEncoder
 
 from ..core.errors import SpaneError
-from ..observability.listeners import TooManyListeners, in_reader, seat
+from ..observability.listeners import TooManyListeners, give_back_thread, in_reader, seat
 from ..observability.stream import Event, Follower
 
 CONTENT_TYPE = "text/event-stream"
@@ -36,7 +37,7 @@ ASK_AGAIN = 60.0
 # How long a browser waits before it comes back, in milliseconds.
 RETRY = 2_000
 
-_LEAST_REST = 19  # of so many parts, looking takes one at most
+_LEAST_REST = 4  # times as long as looking took
 _HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     # nginx would collect the events; a compressing middleware would keep them back.
@@ -80,6 +81,7 @@ def opening(*, at_once: bool = False) -> bytes:
 
 async def stream(listening: Listening) -> AsyncIterator[bytes]:
     """Yield the text of a stream until it ends or the client has gone."""
+    give_back_thread()
     yield opening()
     with suppress(TooManyListeners), seat(listening.user_id):
         try:
@@ -95,14 +97,13 @@ async def _told(listening: Listening) -> AsyncIterator[bytes]:
     sent = asked = time.monotonic()
     pause = QUICK
     while True:
-        began = time.monotonic()
-        text, has_more, has_ended = await in_reader(lambda: _look(listening))
-        if text:
-            yield text
+        look = await in_reader(partial(_look, listening))
+        if look.text:
+            yield look.text
             sent, pause = time.monotonic(), QUICK
-        if has_ended:
+        if look.has_ended:
             return
-        if has_more:
+        if look.has_more:
             continue
         if time.monotonic() - sent >= KEEP_ALIVE:
             yield b": still here\n\n"
@@ -112,13 +113,22 @@ async def _told(listening: Listening) -> AsyncIterator[bytes]:
                 yield b": not allowed any more\n\n"
                 return
             asked = time.monotonic()
-        await asyncio.sleep(max(pause, _LEAST_REST * (time.monotonic() - began)))
+        await asyncio.sleep(max(pause, _LEAST_REST * look.seconds))
         pause = min(pause * 2, SLOW)
 
 
-def _look(listening: Listening) -> tuple[bytes, bool, bool]:
+class _Look(NamedTuple):
+    text: bytes
+    has_more: bool
+    has_ended: bool
+    seconds: float
+
+
+def _look(listening: Listening) -> _Look:
+    began = time.monotonic()
     reading = listening.follower.read()
-    return written(reading.events, listening.present), reading.has_more, reading.has_ended
+    text = written(reading.events, listening.present)
+    return _Look(text, reading.has_more, reading.has_ended, time.monotonic() - began)
 
 
 def _frame(event: Event, name: str, data: dict[str, Any]) -> bytes:

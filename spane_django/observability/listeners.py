@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
+from asgiref.sync import SyncToAsync
 from django.db import connections
 
 from ..conf import settings
@@ -64,6 +65,19 @@ def require_room(user_id: object) -> None:
 async def in_reader(read: Callable[[], Read]) -> Read:
     """Call a function on the thread that reads for all streams."""
     return await asyncio.get_running_loop().run_in_executor(_reader(), read)
+
+
+def give_back_thread() -> None:
+    """Give back the thread, and with it the connection, that admitted this request to a stream.
+
+    Django keeps for each request the thread on which its middleware and its view ran, for as long
+    as the request takes; that of a stream has nothing more to do.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
+    if executor is not None:
+        executor.submit(connections.close_all)
+        executor.shutdown(wait=False)
 
 
 def listening() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -532,6 +533,29 @@ def test_streams_of_a_user_are_counted_and_a_place_is_free_when_one_goes(
         return seen
 
     assert asyncio.run(listen()) == [200, 429, 200]
+
+
+@with_marks
+def test_streams_hold_no_threads_and_share_one_connection(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict, "CONN_MAX_AGE", None)
+    execution = start_one()
+    token = f"Bearer {api.token}"
+
+    async def listen(number: int) -> set[str]:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(number):
+                to = Listener.to(address(execution.pk), authorization=token)
+                one = await stack.enter_async_context(to)
+                assert await one.status() == 200
+                await one.read("node")
+            await in_thread(lambda: None)
+            return {thread.name for thread in threading.enumerate()}
+
+    one, many = asyncio.run(listen(1)), asyncio.run(listen(8))
+
+    assert len(many - {"MainThread"}) <= len(one - {"MainThread"}) + 1
 
 
 @with_marks
