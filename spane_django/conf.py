@@ -147,7 +147,7 @@ class Settings:
     WEBHOOK_MAX_BYTES: int = 1_048_576
     WEBHOOK_KEEP_DAYS: float = 30.0
     WEBHOOK_MAX_WAIT_SECONDS: float = 30.0
-    API_RATE: str | None = "6000/minute"
+    API_RATE: str | None = "18000/minute"
     METRICS: bool = False
     METRICS_NETWORKS: tuple[str, ...] = ()
     TRACING: bool = False

@@ -13,6 +13,7 @@ import pytest
 from pytest_django import Settings
 
 from spane_django.engine.tokens import SCOPES, permissions_of, scope_for
+from spane_django.models import AuditEntry
 from spane_django.urls import urlpatterns
 
 from .matrix import CALLERS, OPEN, TABLE, World, ask, expected, path_of, table_of
@@ -94,3 +95,4 @@ def test_everybody_gets_what_they_may(
             wrong[who] = ("tells of acme", content[:300])
 
     assert wrong == {}
+    assert not AuditEntry.objects.filter(user=world.stranger, tenant="acme").exists()
