@@ -17,6 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from ..clock import now as current_time
 from ..core.definition import Definition
 from ..core.errors import InvalidInput, SpaneError
+from ..engine.audit import record_start
+from ..engine.db import atomic
 from ..engine.start import StartOptions, start
 from ..models import Execution, Workflow
 from .base import has_perm, scope_in
@@ -111,7 +113,13 @@ class StartingAdmin(VerbsAdmin):
                 tenant=form.cleaned_data["tenant"],
                 by=request.user,  # type: ignore[arg-type]  # never anonymous
             )
-            return start(workflow.key, given.value(), now=current_time(), options=options)
+            with atomic():
+                now = current_time()
+                execution = start(workflow.key, given.value(), now=now, options=options)
+                if execution.created_at == now:
+                    by, tenant = options.by, options.tenant
+                    record_start(workflow.key, [execution.pk], now=now, by=by, tenant=tenant)
+            return execution
         except InvalidInput as error:
             given.tell(error.faults, "initialData")
         except SpaneError as error:

@@ -9,8 +9,10 @@ from rest_framework.response import Response
 from ..clock import now as current_time
 from ..core.errors import InvalidInput
 from ..core.schema import Fault
+from ..engine.audit import record_start
 from ..engine.batch import LONGEST_KEY, MAX_INPUTS, start_batch
 from ..engine.control import UnknownExecution
+from ..engine.db import atomic
 from ..engine.naming import of_workflow
 from ..engine.rerun import UNCHANGED, From, Rerun, rerun_from
 from ..models import Execution
@@ -58,7 +60,11 @@ class BatchView(EngineView):
         now, body = current_time(), body_of(request, BATCH_BODY)
         options = start_options(request, body, self.tenant, now=now, longest_key=LONGEST_KEY)
         try:
-            keys = start_batch(workflow_id, body["inputs"], now=now, options=options)
+            with atomic():
+                keys = start_batch(workflow_id, body["inputs"], now=now, options=options)
+                if Execution.objects.filter(pk=keys[0], created_at=now).exists():
+                    by, tenant = user_of(request), self.tenant
+                    record_start(workflow_id, keys, now=now, by=by, tenant=tenant)
         except InvalidInput as error:
             raise InvalidInput([_of_inputs(fault) for fault in error.faults]) from None
         return Response({"executionIds": keys}, status=status.HTTP_202_ACCEPTED)

@@ -18,6 +18,8 @@ from ..core.starting import KEY_LENGTH, OnDuplicate
 from ..dispatch.waiting import wait_for_end
 from ..engine.advice import advice
 from ..engine.amend import AMENDABLE, amend
+from ..engine.audit import record_start
+from ..engine.db import atomic
 from ..engine.drafts import archive_workflow
 from ..engine.naming import of_workflow
 from ..engine.publish import publish, validate
@@ -186,7 +188,11 @@ class ExecuteView(EngineView):
         now, seconds = current_time(), seconds_to_wait(request)
         body = body_of(request, EXECUTE)
         options = start_options(request, body, self.tenant, now=now)
-        execution = start(workflow_id, body.get("initialData"), now=now, options=options)
+        with atomic():
+            execution = start(workflow_id, body.get("initialData"), now=now, options=options)
+            if execution.created_at == now:
+                by, tenant = user_of(request), self.tenant
+                record_start(workflow_id, [execution.pk], now=now, by=by, tenant=tenant)
         if seconds and wait_for_end(execution.pk, seconds=seconds):
             return ended(request, execution.pk)
         was_there = execution.created_at < now and options.idempotency_key is None

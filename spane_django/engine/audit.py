@@ -10,7 +10,7 @@ size is.  Secrets are no values of executions and never come here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -76,6 +76,29 @@ def record(
         after=_bounded(after),
         reason=reason,
         tenant=whose.tenant,
+    )
+
+
+def record_start(
+    workflow: str,
+    execution_ids: Sequence[UUID],
+    *,
+    now: datetime,
+    by: AbstractBaseUser | None = None,
+    tenant: str = "",
+) -> None:
+    """Write that somebody has started executions by hand or over HTTP, in the caller's transaction.
+
+    What triggers start, and code, is told by the executions themselves.
+    """
+    is_one = len(execution_ids) == 1
+    record(
+        "start",
+        now=now,
+        by=by,
+        execution_id=execution_ids[0] if is_one else None,
+        target=Owned(workflow, tenant),
+        after=None if is_one else {"executions": len(execution_ids)},
     )
 
 

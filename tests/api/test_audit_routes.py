@@ -12,11 +12,11 @@ from django.db import transaction
 from django.test import Client
 from pytest_django import Settings
 
-from spane_django.engine.audit import record
+from spane_django.engine.audit import Owned, record
 from spane_django.engine.gates import flip
 from spane_django.engine.prune import prune_audit
 from spane_django.engine.run import utc_now
-from spane_django.models import Approval, AuditEntry, Gate
+from spane_django.models import Approval, AuditEntry, Gate, Tenant
 from spane_django.models.operations import AppendOnly
 
 from .conftest import EVERYTHING, Api, MakeApi, MakeUser, assert_refused, definition, run_flow
@@ -48,7 +48,9 @@ def test_what_operators_do_over_http_can_be_read_newest_first(api: Api, api_of: 
 
     found = entries(api_of(AUDITOR))
 
-    assert [entry["verb"] for entry in found] == ["cancel", "retry", "publish"]
+    assert [entry["verb"] for entry in found] == [
+        "cancel", "retry", "start", "publish",
+    ]  # fmt: skip
     retried = found[1]
     assert (retried["user"], retried["reason"]) == ("user-0", "mended")
     assert retried["executionId"] == execution
@@ -67,6 +69,32 @@ def test_entries_are_found_by_what_they_tell(api_of: MakeApi, make_user: MakeUse
     assert verbs(auditor, f"?until={(now - timedelta(days=1)):%Y-%m-%dT%H:%M:%SZ}") == ["pause"]
     assert verbs(auditor, f"?since={(now - timedelta(days=1)):%Y-%m-%dT%H:%M:%SZ}") == ["skip"] * 2
     assert verbs(auditor, "?execution=0199c0de-0000-7000-8000-000000000000") == []
+
+
+def test_a_start_is_on_record_once_however_often_it_is_sent(api: Api, api_of: MakeApi) -> None:
+    api.post("/api/workflows", definition("a"))
+    for _ in range(3):
+        api.post("/api/workflows/flow/execute", {}, Idempotency_Key="order-7")
+        api.post("/api/workflows/flow/execute/batch", {"inputs": [1, 2]}, Idempotency_Key="many")
+
+    batch, one = entries(api_of(AUDITOR), "?verb=start")
+
+    assert (one["user"], one["target"], one["after"]) == ("user-0", "flow", None)
+    assert one["executionId"] is not None
+    assert batch["after"] == {"executions": 2}
+
+
+def test_a_tenants_trail_is_its_own(api_of: MakeApi, settings: Settings) -> None:
+    settings.SPANE = {**settings.SPANE, "TENANT_MODEL": "spane_django.Tenant"}
+    tenant = Tenant.objects.create(key="acme", name="Acme")
+    auditor = api_of(AUDITOR)
+    tenant.users.add(User.objects.get())
+
+    record("enable", now=utc_now(), target=Owned("mine", "acme"))
+    record("enable", now=utc_now(), target=Owned("theirs", "other"))
+    record("enable", now=utc_now(), target="everybody's")
+
+    assert [entry["target"] for entry in entries(auditor, "?verb=enable")] == ["mine"]
 
 
 @pytest.mark.parametrize("query", ["?execution=x", "?since=today", "?who=ada", "?verb=%00"])

@@ -11,6 +11,7 @@ from ...authoring import wait_for
 from ...clock import now
 from ...core.starting import OnDuplicate
 from ...core.statuses import ExecutionStatus
+from ...engine.audit import record_start
 from ...engine.start import StartOptions, start
 from ...models import Execution
 from ..base import SpaneCommand, WrongUse, coloured
@@ -95,6 +96,9 @@ class Command(SpaneCommand):
                 debounce=options["debounce"],
             ),
         )
+        if execution.created_at == at:
+            tenant = tenant_in(options)
+            record_start(options["workflow"], [execution.pk], now=at, tenant=tenant)
         if wait is None:
             return self._show(execution, options)
         if not options["json"]:
