@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.transaction import non_atomic_requests
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
+from django.urls.converters import StringConverter
 
 from .api import (
     approvals,
@@ -42,6 +43,15 @@ from .api import (
     workflows,
 )
 
+
+class Anything(StringConverter):
+    """Takes all that is left, slashes and line breaks included: a view answers for any of it."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(Anything, "spane_any")
+
 app_name = "spane_django"
 
 
@@ -55,7 +65,7 @@ _EXECUTION = "api/executions/<str:execution_id>"
 _NODE = f"{_EXECUTION}/nodes/<str:node_id>"
 _APPROVAL = "api/approvals/<str:approval_id>"
 # Keys are free text: there may be slashes in them.
-_GATE = "api/gates/<path:gate_key>"
+_GATE = "api/gates/<spane_any:gate_key>"
 _LETTER = "api/dlq/<str:letter_id>"
 _SCHEDULE = "api/triggers/schedules/<str:schedule_id>"
 _WEBHOOK = "api/triggers/webhooks/<str:webhook_id>"
@@ -173,7 +183,7 @@ urlpatterns = [
     path(f"{_DELIVERY}/redeliver", webhooks.RedeliverView.as_view(), name="redeliver"),
     # Who sends may wait for a result, which a transaction of the request would hide.
     path(
-        "api/webhooks/<path:path>",
+        "api/webhooks/<spane_any:path>",
         non_atomic_requests(inbound.InboundView.as_view()),
         name="inbound",
     ),

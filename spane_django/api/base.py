@@ -136,6 +136,12 @@ class EngineView(APIView):
             return tenant
         raise WhichTenant(_WHICH) if tenants else NoTenant(_NO_TENANT)
 
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer an error in JSON, whatever the view answers in otherwise."""
+        self.request.accepted_renderer = StrictRenderer()
+        self.request.accepted_media_type = StrictRenderer.media_type
+        return super().handle_exception(exc)
+
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return respond
 

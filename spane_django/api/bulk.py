@@ -20,12 +20,13 @@ from ..core.schema import Schema
 from ..dispatch.bulk import hand_over
 from ..engine.bulk import UnknownOperation, advance, begin, find_operation, plan
 from ..engine.bulk_verbs import VERBS
+from ..engine.selection import SCHEMA as SELECTION
 from ..models import BulkOperation
 from .auth import user_of, why_not
 from .base import EngineView
 from .examples import BULK, COUNTED
 from .executions import REASON
-from .openapi import example, extend_schema, sent
+from .openapi import example, extend_schema, object_of, sent
 from .operating import require_right_to_give
 from .shapes_operating import OperationShape
 from .wire import body_of
@@ -44,13 +45,30 @@ _BODY: Schema = {
 }
 
 
+_SAID = {
+    "oneOf": [
+        object_of(
+            {
+                **_BODY["properties"],
+                "verb": {"const": name},
+                "selection": SELECTION,
+                "arguments": verb.schema,
+            },
+            *("verb", "selection", *(["arguments"] if verb.required else [])),
+        )
+        for name, verb in VERBS.items()
+    ]
+}
+"""The body as the document has it: what each verb takes."""
+
+
 class BulkView(EngineView):
     """Applies a verb to a selection of executions; it takes the permission of the verb, too."""
 
     permissions = {"POST": "spane_django.view_execution"}
 
     @extend_schema(
-        request=_BODY,
+        request=_SAID,
         responses={200: OperationShape, 202: OperationShape},
         examples=[sent("How many would be cancelled?", BULK), example("A count", COUNTED)],
     )

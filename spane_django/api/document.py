@@ -22,13 +22,17 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.settings import SPECTACULAR_DEFAULTS, patched_settings
 from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .. import __version__
+from ..core.errors import InvalidInput
+from ..core.schema import Fault
 from .base import EngineView
+from .filters import require_known
 from .openapi import extend_schema
 
 _DESCRIPTION = """Durable workflows: register definitions, start executions, watch and operate them.
@@ -48,10 +52,17 @@ _SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "CAMELIZE_NAMES": True,
     "SCHEMA_PATH_PREFIX": "/api",
+    "PATH_CONVERTER_OVERRIDES": {"spane_any": str},
     # Choices stand where they are used: no names to invent, none to collide.
     "POSTPROCESSING_HOOKS": [],
 }
 _ROUTES = "spane_django.urls"
+_FORMATS = ("json", "yaml")
+_FORMAT = OpenApiParameter(
+    "format",
+    {"type": "string", "enum": list(_FORMATS), "default": "json"},
+    description="Instead of the header `Accept`.",
+)
 _lock = Lock()
 
 
@@ -90,8 +101,17 @@ class SchemaView(EngineView):
     renderer_classes = (OpenApiJsonRenderer2, OpenApiYamlRenderer2)
     content_negotiation_class = JsonOrYaml
 
-    @extend_schema(summary="The OpenAPI document", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        summary="The OpenAPI document",
+        parameters=[_FORMAT],
+        responses={(200, "application/json", "application/yaml"): OpenApiTypes.OBJECT},
+    )
     def get(self, request: Request) -> Response:
+        require_known(request, ["format"])
+        given = request.query_params.get("format", "json")
+        if given not in _FORMATS:
+            message = f"'{given[:50]}' is none of {', '.join(_FORMATS)}"
+            raise InvalidInput([Fault("format", "schema", message)])
         schema_path = reverse("spane_django:schema")
         return Response(document(schema_path.removesuffix("api/schema")))
 

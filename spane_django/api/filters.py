@@ -19,6 +19,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from ..core.errors import InvalidInput
+from ..core.instants import instant_from
 from ..core.schema import Fault, Schema, faults_in
 from ..models import Workflow
 from .pages import PAGE_NAMES
@@ -40,6 +41,8 @@ class WireField(forms.Field):
     def clean(self, value: Any) -> Any:
         if value is None:
             return None
+        if "\x00" in value:
+            raise forms.ValidationError("NUL characters are refused", code="unstorable")
         try:
             read = _read(self.schema, value)
         except ValueError as error:
@@ -155,14 +158,12 @@ def _unknown(request: Request, known: Collection[str]) -> Iterator[Fault]:
 
 
 def _refused(chosen: django_filters.FilterSet) -> Iterator[Fault]:
-    for name, errors in chosen.errors.items():
-        for message in errors:
-            yield Fault(name, "schema", str(message))
+    for name, errors in chosen.errors.as_data().items():
+        for error in errors:
+            yield from (Fault(name, error.code or "schema", message) for message in error.messages)
 
 
 def _read(schema: Schema, given: str) -> Any:
-    if "\x00" in given:
-        raise ValueError("NUL characters are refused")
     match schema.get("type"), schema.get("format"):
         case "integer", _:
             return _number(given)
@@ -183,10 +184,6 @@ def _number(given: str) -> int | str:
 
 
 def _instant(given: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(given)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+    if (found := instant_from(given)) is None:
         raise ValueError(f"'{given[:50]}' is no time with a zone: write 2025-01-31T12:00:00Z")
     return found

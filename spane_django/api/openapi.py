@@ -19,7 +19,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from drf_spectacular.utils import extend_schema as spectacular_extend_schema
 from rest_framework import serializers
 
-from ..core.schema import Schema
+from ..core.schema import Schema, faults_in
 from ..core.starting import KEY_LENGTH
 from .examples import PROBLEM
 from .filters import parameters_of
@@ -96,6 +96,28 @@ class EngineSchema(AutoSchema):
         said: str | None = super().get_summary()
         return said or (type(self.view).__doc__ or "").partition(".")[0].partition(":")[0]
 
+    def _get_request_body(self, direction: Any = "request") -> dict[str, Any] | None:
+        """Say that a body must be sent where none, which is read as ``{}``, would be refused."""
+        body: dict[str, Any] | None = super()._get_request_body(direction)
+        if body:
+            schemas = [content["schema"] for content in body["content"].values()]
+            if any(_is_needed(schema) for schema in schemas):
+                body["required"] = True
+        return body
+
+    def _map_serializer_field(
+        self, field: Any, direction: Any, bypass_extensions: bool = False
+    ) -> dict[str, Any]:
+        """Say of a field that takes any JSON just that: null needs no saying."""
+        found: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)
+        if isinstance(found, dict) and {} in found.get("oneOf", ()):
+            del found["oneOf"]
+        return found
+
+    def _get_format_parameters(self) -> list[Any]:
+        # Whatever the project calls it: a view that has formats says so itself.
+        return []
+
     def get_serializer_name(self, serializer: Any, direction: Any) -> str:
         return type(serializer).__name__.removesuffix("Shape").removesuffix("Serializer")
 
@@ -115,6 +137,10 @@ class EngineSchema(AutoSchema):
         if self.method in ("POST", "PUT", "PATCH"):
             codes += ["409", "413", "415", "422"]
         return codes if self.method != "DELETE" else [*codes, "409"]
+
+
+def _is_needed(schema: Schema) -> bool:
+    return "$ref" not in schema and any(faults_in(schema, {}, ""))
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
@@ -202,9 +228,16 @@ def object_of(properties: Mapping[str, Schema], *required: str) -> Schema:
 
 
 ACCEPTED = header("Location", "Where the execution is found.", on=[202])
-IDEMPOTENCY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH, "pattern": "^[ -~]+$"},
-    OpenApiParameter.HEADER,
-    description="Used again with the same input, it gives what was started before.",
-)
+
+
+def idempotency(*, longest: int = KEY_LENGTH) -> OpenApiParameter:
+    """Describe the key of a start, of so many characters."""
+    return OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": longest, "pattern": "^[ -~]+$"},
+        OpenApiParameter.HEADER,
+        description="Used again with the same input, it gives what was started before.",
+    )
+
+
+IDEMPOTENCY = idempotency()

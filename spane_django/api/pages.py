@@ -23,11 +23,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..core.errors import InvalidInput
+from ..core.instants import instant_from
 from ..core.schema import Fault
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
-_LONGEST_CURSOR = 1_000
+_LONGEST_CURSOR = 500
 
 PAGE_PARAMETERS = [
     OpenApiParameter(
@@ -37,7 +38,7 @@ PAGE_PARAMETERS = [
     ),
     OpenApiParameter(
         "cursor",
-        {"type": "string", "maxLength": _LONGEST_CURSOR},
+        {"type": "string", "maxLength": _LONGEST_CURSOR, "pattern": "^[A-Za-z0-9_-]*$"},
         description="Where the page begins: taken from `next` or `previous` of another page.",
     ),
 ]
@@ -162,8 +163,7 @@ def _value(column: Any, text: str) -> Any:
 
 
 def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
+    if (instant := instant_from(text)) is None:
         raise ValueError
     return instant
 

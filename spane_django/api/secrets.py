@@ -28,7 +28,12 @@ from .pages import page
 from .shapes_secrets import SecretShape
 from .wire import body_of
 
-_VALUE: Schema = {"type": "string", "writeOnly": True, "description": "At most 64 KiB of UTF-8."}
+_VALUE: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "writeOnly": True,
+    "description": "At most 64 KiB of UTF-8.",
+}
 _DESCRIPTION: Schema = {"type": "string", "maxLength": MAX_DESCRIPTION}
 _NAME: Schema = {
     "type": "string",

@@ -19,7 +19,7 @@ from ..models import Execution
 from .auth import user_of
 from .base import EngineView, execution_key
 from .examples import BATCH, BATCH_STARTED, BY_HAND, STARTED
-from .openapi import ACCEPTED, IDEMPOTENCY, example, extend_schema, object_of, sent
+from .openapi import ACCEPTED, example, extend_schema, idempotency, object_of, sent
 from .operating import require_right_to_give
 from .shapes import BatchShape, ReferenceShape
 from .wire import body_of
@@ -53,7 +53,7 @@ class BatchView(EngineView):
         operation_id="executeBatch",
         request=BATCH_BODY,
         responses={202: BatchShape},
-        parameters=[IDEMPOTENCY],
+        parameters=[idempotency(longest=LONGEST_KEY)],
         examples=[sent("Two inputs", BATCH), example("In order", BATCH_STARTED, on=202)],
     )
     def post(self, request: Request, workflow_id: str) -> Response:

@@ -10,7 +10,6 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
@@ -82,7 +81,7 @@ class ExportView(EngineView):
             OpenApiParameter("format", {"type": "string", "enum": list(Form), "default": "json"}),
             _flag("draft", "The draft instead of the current version."),
         ],
-        responses={(200, JSON): DefinitionShape, (200, YAML): OpenApiTypes.STR},
+        responses={(200, JSON): DefinitionShape, (200, YAML): DefinitionShape},
         examples=[example("A greeting", WORKFLOW)],
     )
     def get(self, request: Request, workflow_id: str) -> HttpResponse:

@@ -212,7 +212,7 @@ VERBS: dict[str, BulkVerb] = {
         apply=_reassign, narrow=_with_active, permission="reassign_execution",
         check=_reassign_faults,
         arguments={
-            **_NODE, "queue": {"type": "string"},
+            **_NODE, "queue": {"type": "string", "minLength": 1, "maxLength": 100},
             "priority": {"type": "integer", "minimum": 1, "maximum": 10},
         },
     ),

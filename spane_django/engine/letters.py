@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 
+from ..core.instants import instant_from
 from ..core.schema import Fault, Schema
 from ..models import DeadLetter
 from ..models.execution import ExecutionQuerySet
@@ -62,7 +63,7 @@ def letters_of(chosen: Mapping[str, Any]) -> DeadLetterQuerySet:
 def filter_faults(chosen: Mapping[str, Any]) -> Iterable[Fault]:
     """Yield what is wrong with a filter that fits the schema."""
     for name in ("createdSince", "createdUntil"):
-        if name in chosen and _instant(chosen[name]) is None:
+        if name in chosen and instant_from(chosen[name]) is None:
             message = f"'{chosen[name][:50]}' is no time with a zone: write 2025-01-31T12:00:00Z"
             yield Fault(name, "no_time", message)
 
@@ -110,12 +111,4 @@ def _each(
 
 
 def _read(name: str, value: str) -> Any:
-    return _instant(value) if name in ("createdSince", "createdUntil") else value
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return instant if instant.tzinfo else None
+    return instant_from(value) if name in ("createdSince", "createdUntil") else value

@@ -9,13 +9,13 @@ with all others, by ``nested``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 
 from ..core.errors import InvalidInput
+from ..core.instants import instant_from
 from ..core.json import Json
 from ..core.schema import Fault, Schema, faults_in
 from ..core.statuses import ExecutionStatus, NodeStatus
@@ -39,8 +39,8 @@ SCHEMA: Schema = {
             "minItems": 1,
             "items": {"enum": [status.value for status in ExecutionStatus]},
         },
-        "createdSince": {"type": "string"},
-        "createdUntil": {"type": "string"},
+        "createdSince": {"type": "string", "format": "date-time"},
+        "createdUntil": {"type": "string", "format": "date-time"},
         "key": _TEXT,
         "idempotencyKey": _TEXT,
         "parent": _ID,
@@ -98,9 +98,9 @@ def selected(selection: Mapping[str, Any], *, tenant: str = "") -> ExecutionQuer
     if "parent" not in selection and "nested" not in selection:
         chosen = chosen.top_level()
     if "createdSince" in selection:
-        chosen = chosen.filter(created_at__gte=_instant(selection["createdSince"]))
+        chosen = chosen.filter(created_at__gte=instant_from(selection["createdSince"]))
     if "createdUntil" in selection:
-        chosen = chosen.filter(created_at__lt=_instant(selection["createdUntil"]))
+        chosen = chosen.filter(created_at__lt=instant_from(selection["createdUntil"]))
     return _at_a_node(chosen, selection)
 
 
@@ -125,7 +125,7 @@ def _more_faults(selection: dict[str, Any], path: str, tenant: str) -> Iterator[
         yield Fault(f"{path}all", "unfitting", "all is for a filter that names nothing else")
     for name in ("createdSince", "createdUntil"):
         given = selection.get(name)
-        if isinstance(given, str) and _instant(given) is None:
+        if isinstance(given, str) and instant_from(given) is None:
             message = f"'{given[:50]}' is no time with a zone: write 2025-01-31T12:00:00Z"
             yield Fault(path + name, "no_time", message)
     workflow = selection.get("workflow")
@@ -136,11 +136,3 @@ def _more_faults(selection: dict[str, Any], path: str, tenant: str) -> Iterator[
 def _is_known(workflow: str, tenant: str) -> bool:
     known = Workflow.objects.filter(key=workflow)
     return (known.filter(tenant__in=("", tenant)) if tenant else known).exists()
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return instant if instant.tzinfo else None

@@ -44,7 +44,7 @@ _RESPONSE: Schema = {
         "status": {
             "anyOf": [
                 {"type": "integer", "minimum": LEAST_STATUS, "maximum": MOST_STATUS},
-                {"type": "string", "pattern": "{{", "maxLength": 1_000},
+                {"type": "string", "pattern": r"\{\{", "maxLength": 1_000},
             ]
         },
         "headers": {

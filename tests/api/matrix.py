@@ -19,6 +19,7 @@ To add a route, add a line ``("name of the route", "METHOD"): Line(needs, body)`
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -419,11 +420,9 @@ TABLE: dict[tuple[str, str], Line] = {
 def path_of(pattern: Any, line: Line, world: World, caller: Caller) -> str:
     """Return the path of a route with fresh things of acme's in it."""
     route: str = pattern.pattern._route
-    for name, converter in pattern.pattern.converters.items():
+    for name in pattern.pattern.converters:
         value = line.made.get(name, MAKERS[name])(world, caller)
-        kind = type(converter).__name__.removesuffix("Converter").lower()
-        kind = {"string": "str"}.get(kind, kind)
-        route = route.replace(f"<{kind}:{name}>", value)
+        route = re.sub(f"<[a-z_]+:{name}>", value.replace("\\", r"\\"), route)
     return f"/{route}{line.query}"
 
 

@@ -38,9 +38,13 @@ class Plant:
 
     def start(self, name: str, *arguments: str) -> None:
         """Start ``manage.py`` with arguments; its output goes to a file of that name."""
+        self.launch(name, "manage.py", *arguments)
+
+    def launch(self, name: str, *arguments: str) -> None:
+        """Start Python with arguments; its output goes to a file of that name."""
         with (self.directory / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments],
+                [sys.executable, *arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
