@@ -45,7 +45,7 @@ def test_another_scheduler_takes_over_from_a_killed_leader_within_its_lease(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_scheduler_ends_within_a_second_and_lets_another_lead(
+def test_a_stopped_scheduler_ends_and_lets_another_lead_before_its_lease_is_over(
     project: Project, number: signal.Signals
 ) -> None:
     first = project.begin("spane_scheduler")
@@ -53,14 +53,13 @@ def test_a_stopped_scheduler_ends_within_a_second_and_lets_another_lead(
     second = project.begin("spane_scheduler")
     until(lambda: "stands by" in project.output(1).read_text(), "the second stands by")
 
-    began = time.monotonic()
+    stopped_at = time.monotonic()
     first.send_signal(number)
-    code = first.wait(10)
-    took = time.monotonic() - began
-
-    assert code == 0
-    assert took < 1
     until(lambda: _leader(project) == second.pid, "the second leads")
+    waited = time.monotonic() - stopped_at
+
+    assert waited < LEASE_SECONDS
+    assert first.wait(30) == 0
 
 
 def test_a_delayed_start_happens_although_no_worker_was_at_work(project: Project) -> None:
