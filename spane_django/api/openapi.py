@@ -94,7 +94,8 @@ class EngineSchema(AutoSchema):
     def get_summary(self) -> str | None:
         """Say what the first sentence about the view says, unless it has a summary."""
         said: str | None = super().get_summary()
-        return said or (type(self.view).__doc__ or "").partition(".")[0].partition(":")[0]
+        first = (type(self.view).__doc__ or "").partition(".")[0].partition(":")[0]
+        return said or first.replace("``", "").replace("\n    ", " ")
 
     def _get_request_body(self, direction: Any = "request") -> dict[str, Any] | None:
         """Say that a body must be sent where none, which is read as ``{}``, would be refused."""

@@ -128,6 +128,22 @@ def test_the_page_holds_nothing_inline_and_fetches_shipped_files_only(
     assert all(finders.find(link.removeprefix("/static/")) for link in linked)
 
 
+@pytest.mark.parametrize(
+    ("static_url", "files"),
+    [("/static/", "'self'"), ("https://cdn.example/s/", "https://cdn.example")],
+)
+def test_the_page_may_load_static_files_and_ask_the_api_and_nothing_else(
+    client: Client, make_user: MakeUser, settings: Any, static_url: str, files: str
+) -> None:
+    settings.STATIC_URL = static_url
+    client.force_login(make_user("view_workflow"))
+
+    policy = client.get("/api/docs")["Content-Security-Policy"].split("; ")
+
+    assert {"default-src 'none'", f"script-src {files}", f"style-src {files}"} <= set(policy)
+    assert "connect-src 'self'" in policy
+
+
 def test_the_page_says_what_is_missing(api: Api) -> None:
     with override_settings(
         INSTALLED_APPS=[app for app in _installed() if app != "drf_spectacular_sidecar"]
