@@ -81,7 +81,8 @@ class Tab:
             route.continue_()
 
 
-@pytest.fixture(scope="session")
+# For these tests alone: while it is there, asyncio has a loop that runs in this thread.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = os.environ.get("SPANE_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
