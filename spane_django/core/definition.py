@@ -103,6 +103,12 @@ class NodeDefinition:
         return tuple(node for node in self.outputs if node not in errors) if errors else None
 
     @property
+    def priority(self) -> int | None:
+        """1 to 10, higher first; None: that of the execution."""
+        given = self.options.get("priority")
+        return None if given is None else int(given)
+
+    @property
     def timeout(self) -> timedelta | None:
         given = self.options.get("timeout")
         return None if given is None else timedelta(milliseconds=given)
@@ -169,7 +175,8 @@ class Definition:
     @property
     def max_concurrency(self) -> int | None:
         """How many nodes of one execution may run at once; None: any number."""
-        return self.raw.get("maxConcurrency")
+        given = self.raw.get("maxConcurrency")
+        return None if given is None else int(given)
 
     @property
     def max_executions(self) -> MaxExecutions | None:

@@ -128,10 +128,11 @@ class GateRow:
 
 def limit_from(given: Mapping[str, Any]) -> Limit:
     """Read a ``limit`` of the wire."""
-    rate = given.get("rate")
+    rate, most = given.get("rate"), given.get("max")
     return Limit(
-        max=given.get("max"),
-        rate=rate and Rate(rate["count"], timedelta(milliseconds=rate["perMs"])),
+        # In JSON 5.0 is an integer, too.
+        max=None if most is None else int(most),
+        rate=rate and Rate(int(rate["count"]), timedelta(milliseconds=rate["perMs"])),
         per_key=given.get("perKey", False),
         name=given.get("name", ""),
     )
@@ -142,8 +143,8 @@ def breaker_from(given: Mapping[str, Any]) -> Breaker:
     standard = Breaker()
     cooldown = given.get("timeout")
     return Breaker(
-        failures=given.get("failureThreshold", standard.failures),
-        successes=given.get("successThreshold", standard.successes),
+        failures=int(given.get("failureThreshold", standard.failures)),
+        successes=int(given.get("successThreshold", standard.successes)),
         cooldown=standard.cooldown if cooldown is None else timedelta(milliseconds=cooldown),
     )
 

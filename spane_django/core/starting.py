@@ -76,12 +76,12 @@ class DuplicateRule:
     wait: timedelta | None = None
 
 
-def max_executions_from(given: int | Mapping[str, Any]) -> MaxExecutions:
-    """Read the JSON of ``maxExecutions``."""
-    if isinstance(given, int):
-        return MaxExecutions(most=given)
+def max_executions_from(given: float | Mapping[str, Any]) -> MaxExecutions:
+    """Read the JSON of ``maxExecutions``, in which 5.0 is an integer, too."""
+    if isinstance(given, int | float):
+        return MaxExecutions(most=int(given))
     return MaxExecutions(
-        most=given["max"],
+        most=int(given["max"]),
         is_per_key=given.get("perKey", False),
         overflow=Overflow(given.get("overflow", Overflow.QUEUE)),
     )

@@ -168,7 +168,8 @@ def _slot(
     claim: Claim, wait: StartChildren, version: PreparedVersion, parent: ExecutionRow
 ) -> tuple[str, int | None]:
     if wait.parallelism is not None:
-        return f"run:{claim.id}:{claim.round}", wait.parallelism
+        # A config may write the number as 5.0, or larger than any column.
+        return f"run:{claim.id}:{claim.round}", min(int(wait.parallelism), settings.MAX_CHILDREN)
     return version.slot_for(parent.key, parent.tenant)
 
 

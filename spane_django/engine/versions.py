@@ -157,7 +157,7 @@ def _prepare(
         config=config,
         type=node.type,
         queue=queue,
-        priority=node.options.get("priority"),
+        priority=node.priority,
         timeout=node.timeout or (node_type.timeout if node_type else None),
         policy=Policy(
             retry=node.retry(node_type.retry if node_type else DEFAULT),

@@ -53,7 +53,9 @@ def failures_tolerated(wait: Wait | None) -> int | None:
     """Return how many children may fail before a wait ends early; None: it has no children."""
     if not isinstance(wait, StartChildren):
         return None
-    return ANY_NUMBER if wait.failures_tolerated is None else wait.failures_tolerated
+    tolerated = wait.failures_tolerated
+    # A config may write the number as 5.0, or larger than any column.
+    return ANY_NUMBER if tolerated is None else min(int(tolerated), ANY_NUMBER)
 
 
 def _start_children(item: Waiting, todo: Todo, *, now: datetime) -> None:

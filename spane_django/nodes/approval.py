@@ -73,7 +73,7 @@ class ApprovalNode(Node):
 
     def check(self, config: Mapping[str, Any]) -> Iterator[str]:
         escalation = config.get("escalation")
-        yield from _asked_faults(config, "", quorum=config.get("quorum", 1))
+        yield from _asked_faults(config, "", quorum=int(config.get("quorum", 1)))
         if escalation is not None:
             yield from _asked_faults(escalation, "escalation.", quorum=1)
         if config.get("deadline") is None and (escalation is not None or "onDeadline" in config):
@@ -107,7 +107,7 @@ class ApprovalNode(Node):
 def _ask(ctx: Context, asked: Mapping[str, Any], before: Decided | None = None) -> AskApproval:
     """Ask people; with ``before``, what has been decided until now, as an escalation."""
     config, users, groups = ctx.config, _names(asked, "users"), _names(asked, "groups")
-    permission, quorum = _text(asked.get("permission", "")), config.get("quorum", 1)
+    permission, quorum = _text(asked.get("permission", "")), int(config.get("quorum", 1))
     missing = quorum - (len(before.decisions) if before else 0)
     if faults := list(people_faults(users, groups, permission, quorum=missing)):
         raise Permanent("; ".join(faults))

@@ -107,7 +107,7 @@ def _error(child: ChildRun) -> Json:
     return {"error": child.error or child.status}
 
 
-def _tolerated(given: int | str, count: int) -> int:
-    if isinstance(given, int):
-        return given
+def _tolerated(given: float | str, count: int) -> int:
+    if isinstance(given, int | float):
+        return int(given)
     return math.floor(int(given.rstrip("%")) / 100 * count)

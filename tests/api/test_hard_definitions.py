@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from .conftest import Api, assert_refused, definition, work_off
+from .conftest import Api, assert_refused, definition, run_flow, work_off
 
 EXECUTE = "/api/workflows/flow/execute"
 
@@ -26,6 +26,15 @@ HARD: dict[str, dict[str, Any]] = {
     "a float for a priority": {"priority": 5.0},
     "a float for a node's priority": {"node": {"priority": 5.0}},
     "a float for retries": {"node": {"retries": 2.0}},
+    "a float for executions": {"maxExecutions": 2.0},
+    "a float for executions of a key": {"maxExecutions": {"max": 2.0, "perKey": True}},
+    "a float for concurrency": {"maxConcurrency": 1.0},
+    "a float for a limit": {"node": {"limit": {"max": 1.0, "rate": {"count": 9.0, "perMs": 10}}}},
+    "a float for a breaker": {
+        "node": {"circuitBreaker": {"failureThreshold": 2.0, "successThreshold": 1.0}}
+    },
+    "a float for a join": {"node": {"join": {"rule": "n_of_m", "n": 1.0}}},
+    "a float for days": {"keepDays": {"completed": 0.5}},
     "an id with a line end": {"id": "flow\n"},
     "a node's queue with NUL": {"node": {"queue": "\u0000"}},
     "a long description": {"description": "x" * 100_000},
@@ -128,3 +137,28 @@ def _put(raw: Any, place: tuple[Any, ...], value: Any) -> Any:
         target = target.setdefault(step, {}) if isinstance(target, dict) else target[step]
     target[place[-1]] = value
     return changed
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"parallelism": 2.0}, {"parallelism": 10**15}, {"toleratedFailures": 1.0},
+     {"toleratedFailures": 10**15}],
+)  # fmt: skip
+def test_a_map_takes_any_integer_of_json(api: Api, config: dict[str, Any]) -> None:
+    own = {"items": "@", "node": {"type": "task", "config": {}}, **config}
+    node = {"id": "each", "type": "map", "config": own, "inputs": [], "outputs": []}
+    raw = {"id": "mapped", "name": "Mapped", "entryNodeId": "each", "nodes": [node]}
+
+    key = run_flow(api, raw, [1, 2, 3])
+
+    assert api.get(f"/api/executions/{key}").json()["status"] == "completed"
+
+
+def test_an_approval_takes_any_integer_of_json(api: Api) -> None:
+    config = {"title": "Fine?", "users": ["ada"], "quorum": 1.0}
+    node = {"id": "ask", "type": "approval", "config": config, "inputs": [], "outputs": []}
+    raw = {"id": "asking", "name": "Asking", "entryNodeId": "ask", "nodes": [node]}
+
+    key = run_flow(api, raw)
+
+    assert api.get(f"/api/executions/{key}").json()["nodeResults"]["ask"]["status"] == "waiting"
