@@ -24,7 +24,7 @@ from tests.scenarios.behaviours import stage
 from tests.scenarios.crew import Crew
 from tests.scenarios.features import Case, definitions
 from tests.scenarios.sender import Sender
-from tests.scenarios.snapshot import Snapshot, take
+from tests.scenarios.snapshot import PLAYED, Snapshot, take
 
 Step = Mapping[str, Any]
 
@@ -130,7 +130,9 @@ class World:
         _until(has_ended, step.get("timeout_ms", PATIENCE_MS), f"{name} ends")
 
     def _wait_node(self, node: str, step: Step) -> None:
+        # What was only claimed may be handed back: where there is a body, it must have begun.
         runs = NodeRun.objects.filter(node_id=node, started_at__isnull=False)
+        runs = runs.exclude(node_type__in=PLAYED)
 
         def runs_now() -> bool:
             return bool(stage.runs_of(node)) or runs.exists()
