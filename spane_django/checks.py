@@ -37,7 +37,7 @@ TAG = "spane"
 
 _VENDORS = ("postgresql", "sqlite")
 # Settings for which 0 means "never", or "none".
-_MAY_BE_ZERO = frozenset({"AUDIT_KEEP_DAYS", "OFFLOAD_BYTES"})
+_MAY_BE_ZERO = frozenset({"AUDIT_KEEP_DAYS", "OFFLOAD_BYTES", "WAITERS"})
 
 
 @register(TAG)

@@ -82,7 +82,7 @@ class Settings:
             a query a second.
         STREAMS_PER_USER: The most of them that one user has.
         WAITERS: The most requests of one process that wait for the end of what they start; one
-            more is answered at once.  Each holds a thread of the web server.
+            more is answered at once.  Each holds a thread of the web server.  0: none waits.
         DISPATCHER: Dotted path of what wakes workers.
         TENANT_MODEL: The model of tenants, as ``app_label.Model``: the project's own, or the
             built-in ``spane_django.Tenant``.  None: there are no tenants, at no cost.

@@ -37,6 +37,8 @@ from .plant import Plant, plant, until
 SCOPES = ("read", "execute", "operate", "define", "admin")
 # What gunicorn says before it asks the API.
 _TOO_LONG = 414
+# What a body may hold in JSON, but in no database: NUL, integers beyond 64 bits.
+_UNSTORABLE = ("parse_error", "unreadable_body")
 # A definition holds whatever its author likes, a health check whatever it has measured.
 _OPEN = ("Definition", "Check")
 
@@ -48,6 +50,7 @@ class Totals:
     Attributes:
         checks: How many checks were made, by name.
         failures: What they found, by name and operation.
+        waived: Refusals of what fits the document, for reasons that no schema can say.
         samples: One failure of each kind, to see.
     """
 
@@ -55,6 +58,7 @@ class Totals:
     statuses: Counter[int] = field(default_factory=Counter)
     checks: Counter[str] = field(default_factory=Counter)
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    waived: int = 0
     samples: dict[tuple[str, str], str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
@@ -63,6 +67,7 @@ class Totals:
         self.statuses += other.statuses
         self.checks += other.checks
         self.failures += other.failures
+        self.waived += other.waived
         self.samples = other.samples | self.samples
         self.errors += other.errors
 
@@ -208,10 +213,11 @@ def _accept_what_no_schema_can_say(schema: Any) -> None:
             return True
         error = response.json()["error"]
         codes = {detail["code"] for detail in error["details"]}
-        return "schema" in codes or not (codes or error["code"] == "parse_error")
+        return "schema" in codes or not (codes or error["code"] in _UNSTORABLE)
 
 
 def _count(totals: Totals, recorder: Any) -> None:
+    totals.waived += sum(recorder.filtered_failures.values())
     for key, interaction in recorder.interactions.items():
         totals.cases += 1
         if interaction.response is not None:
@@ -248,6 +254,7 @@ def show(totals: Totals) -> None:
         by_check[name] += number
     for name, number in sorted(totals.checks.items()):
         print(f"  {name:32} {number:8,} checks {by_check[name]:6,} failures")
+    print(f"refused for what they mean, not for their shape: {totals.waived:,}")
     print(f"5xx: {totals.server_errors}")
     for (name, label), number in sorted(totals.failures.items()):
         print(f"\n{name}: {label} ({number})\n{totals.samples[name, label]}")
