@@ -119,7 +119,7 @@ class DashboardAdmin(ReadOnlyAdmin):
         return [
             (_("started"), total["started"], list_of(Execution, self.site)),
             (_("failed"), _share(total["failed"], ended), to_failed),
-            (_("95 of 100 took at most"), length(p95) or "–", ""),
+            (_("p95"), length(p95) or "–", ""),
             (_("running"), _at_least(active), to_running),
             (_("dead letters"), _at_least(open_letters), list_of(DeadLetter, self.site)),
             (_("open breakers"), opened, list_of(Gate, self.site)),

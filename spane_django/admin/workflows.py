@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -94,12 +94,12 @@ DISABLE = Verb(
 class WorkflowAdmin(StartingAdmin):
     """Workflows: see, start, enable and disable them; definitions are published."""
 
-    list_display = ("key", "name", "standing", "current", "sparkline", "lately", "slowest")
+    list_display = ("identity", "standing", "current", "sparkline", "lately", "slowest")
     list_filter = ("is_enabled",)
     list_select_related = ("current_version",)
     list_defer = ("description", "current_version__definition")
     search_fields = ("key", "name")
-    sortable_by = ("key", "name")
+    sortable_by = ("identity",)
     actions = ("enable_selected", "disable_selected")
     verbs = (ENABLE, DISABLE)
     fields = ("key", "current", "description", "created", "lately", "all_executions")
@@ -146,7 +146,7 @@ class WorkflowAdmin(StartingAdmin):
             return chip("completed", _("enabled"))
         return chip("paused", _("disabled"))
 
-    @admin.display(description=_("current version"))
+    @admin.display(description=_("version"))
     def current(self, workflow: Workflow) -> SafeString | None:
         version = workflow.current_version
         if version is None:
@@ -157,7 +157,7 @@ class WorkflowAdmin(StartingAdmin):
     def created(self, workflow: Workflow) -> SafeString | None:
         return instant(workflow.created_at)
 
-    @admin.display(description=_("executions in 24 hours"))
+    @admin.display(description=_("ended, running"))
     def lately(self, workflow: Any) -> SafeString | None:
         parts = [
             (
@@ -175,6 +175,10 @@ class WorkflowAdmin(StartingAdmin):
         ]
         return format_html_join(" ", '<a href="{}">{}</a>', parts) or None
 
+    @admin.display(description=_("workflow"), ordering="key")
+    def identity(self, workflow: Workflow) -> SafeString:
+        return format_html("<bdi>{}</bdi><br><small>{}</small>", workflow.key, workflow.name)
+
     @admin.display(description=_("24 hours"))
     def sparkline(self, workflow: Any) -> SafeString | None:
         hours = [0] * 24
@@ -183,7 +187,7 @@ class WorkflowAdmin(StartingAdmin):
             hours[23 - min(max(ago, 0), 23)] += told.completed + told.failed
         return drawn_spark(hours) if any(hours) else None
 
-    @admin.display(description=_("95 of 100 took at most"))
+    @admin.display(description=_("p95"))
     def slowest(self, workflow: Any) -> SafeString | None:
         return length(quantile(added(told.durations for told in workflow.past), 0.95))
 
