@@ -54,7 +54,7 @@ def has_nul(value: object) -> bool:
     ("value", "reason"),
     [
         ({1, 2}, "not JSON"),
-        (object(), "not JSON"),
+        (..., "not JSON"),
         (b"bytes", "not JSON"),
         ({(1, 2): 3}, "not JSON"),
         (float("nan"), "not JSON"),
