@@ -17,7 +17,7 @@ from django.utils.translation import ngettext_lazy
 from ..engine import retry
 from ..models import DeadLetter, NodeRun, Workflow
 from ..models.payloads import shown
-from .base import has_perm, scope_in
+from .base import scope_in
 from .bulk import BulkAdmin, Wanted
 from .filters import ErrorTypeFilter, NodeFilter, ResolvedFilter, WorkflowFilter
 from .node_runs import OfExecution
@@ -44,7 +44,7 @@ RETRY = Verb(
     name="retry",
     label=_("Retry"),
     done=ngettext_lazy("%(count)d node runs again.", "%(count)d nodes run again.", "count"),
-    permission="retry",
+    permission="retry_execution",
     apply=_retry,
     is_legal=_is_open,
 )
@@ -54,7 +54,7 @@ DISCARD = Verb(
     done=ngettext_lazy(
         "%(count)d dead letter was discarded.", "%(count)d dead letters were discarded.", "count"
     ),
-    permission="retry",
+    permission="retry_execution",
     apply=_discard,
     is_legal=_is_open,
     warning=_(
@@ -81,7 +81,6 @@ class DeadLetterAdmin(OfExecution, BulkAdmin):
     list_defer = (
         "input", "traceback", "execution__input", "execution__workflow__description",
     )  # fmt: skip
-    actions = ("retry_selected", "discard_selected")
     verbs = (RETRY, DISCARD)
     bulk_verbs = {"retry": "retry-letters", "discard": "discard-letters"}
     fields = (
@@ -103,20 +102,22 @@ class DeadLetterAdmin(OfExecution, BulkAdmin):
         counted = open_.values(*keys).annotate(
             count=Count("pk"), one=Max("pk"), first=Min("created_at"), last=Max("created_at")
         )
-        messages = open_.values_list("error_message", flat=True)
+        counted = list(counted.order_by("-count", "error_type")[:_GROUPS])
+        newest = DeadLetter.objects.filter(pk__in=[group["one"] for group in counted])
+        messages = dict(newest.values_list("pk", "error_message"))
         groups = [
             {
                 **group,
                 "first": lately(group["first"]),
                 "last": lately(group["last"]),
-                "message": brief(messages.get(pk=group["one"])),
+                "message": brief(messages.get(group["one"], "")),
                 "url": list_of(
                     DeadLetter, self.site, error_type=group["error_type"],
                     node_id=group["node_id"],
                     execution__workflow__id__exact=group["execution__workflow"],
                 ),
             }
-            for group in counted.order_by("-count", "error_type")[:_GROUPS]
+            for group in counted
         ]  # fmt: skip
         context = {
             **self.admin_site.each_context(request),
@@ -190,14 +191,3 @@ class DeadLetterAdmin(OfExecution, BulkAdmin):
     @admin.display(description=_("resolved"))
     def resolved(self, letter: DeadLetter) -> SafeString | None:
         return instant(letter.resolved_at)
-
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "retry_execution")
-
-    @admin.action(description=_("Retry"), permissions=["retry"])
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(RETRY, request, queryset)
-
-    @admin.action(description=_("Discard"), permissions=["retry"])
-    def discard_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(DISCARD, request, queryset)

@@ -54,7 +54,7 @@ PAUSE = Verb(
     done=ngettext_lazy(
         "%(count)d execution was paused.", "%(count)d executions were paused.", "count"
     ),
-    permission="pause",
+    permission="pause_execution",
     apply=_pause,
     is_legal=_is_any_of(*execution_sources(ExecutionEvent.PAUSED)),
 )
@@ -64,7 +64,7 @@ RESUME = Verb(
     done=ngettext_lazy(
         "%(count)d execution was resumed.", "%(count)d executions were resumed.", "count"
     ),
-    permission="pause",
+    permission="pause_execution",
     apply=_resume,
     is_legal=_is_any_of(*execution_sources(ExecutionEvent.RESUMED)),
 )
@@ -76,7 +76,7 @@ RETRY = Verb(
         "The failed nodes of %(count)d executions run again.",
         "count",
     ),
-    permission="retry",
+    permission="retry_execution",
     apply=_retry,
     is_legal=_has_failed_nodes,
 )
@@ -86,7 +86,7 @@ REPLAY = Verb(
     done=ngettext_lazy(
         "%(count)d execution was replayed.", "%(count)d executions were replayed.", "count"
     ),
-    permission="replay",
+    permission="replay_execution",
     apply=_replay,
     is_legal=_is_any_of(*ExecutionStatus),
     warning=_(
@@ -100,7 +100,7 @@ CANCEL = Verb(
     done=ngettext_lazy(
         "%(count)d execution was cancelled.", "%(count)d executions were cancelled.", "count"
     ),
-    permission="cancel",
+    permission="cancel_execution",
     apply=_cancel,
     is_legal=_is_any_of(*execution_sources(ExecutionEvent.CANCELLED)),
     warning=_(

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, Func, IntegerField, QuerySet
 from django.db.models.fields.json import KeyTransform
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -21,7 +21,7 @@ from ..engine.scope import Scope
 from ..models import DeadLetter, Execution, LogLine, NodeRun, Workflow, WorkflowVersion
 from ..models.payloads import shown
 from ..models.story import LogEntry, output
-from .base import has_perm, scope_in
+from .base import scope_in
 from .bulk import Wanted
 from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
 from .filters import PERIODS, CreatedFilter, LevelFilter, WorkflowFilter, ids_beginning_with
@@ -73,13 +73,6 @@ class ExecutionAdmin(LiveAdmin):
     list_defer = ("input", "workflow__description", "version__definition")
     search_fields = ("id",)
     search_help_text = _("An id, or the beginning of one.")
-    actions = (
-        "pause_selected",
-        "resume_selected",
-        "retry_selected",
-        "replay_selected",
-        "cancel_selected",
-    )
     verbs = (PAUSE, RESUME, RETRY, REPLAY, CANCEL)
     bulk_verbs = {verb.name: verb.name for verb in verbs}
     fields = (
@@ -254,38 +247,6 @@ class ExecutionAdmin(LiveAdmin):
 
     def _linked(self, pk: Any) -> SafeString:
         return link(page_of(Execution, pk, self.site), code(short_id(pk), title=str(pk)))
-
-    def has_pause_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "pause_execution")
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "cancel_execution")
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "replay_execution")
-
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "retry_execution")
-
-    @admin.action(description=_("Pause"), permissions=["pause"])
-    def pause_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(PAUSE, request, queryset)
-
-    @admin.action(description=_("Resume"), permissions=["pause"])
-    def resume_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(RESUME, request, queryset)
-
-    @admin.action(description=_("Retry failed nodes"), permissions=["retry"])
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(RETRY, request, queryset)
-
-    @admin.action(description=_("Replay"), permissions=["replay"])
-    def replay_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(REPLAY, request, queryset)
-
-    @admin.action(description=_("Cancel"), permissions=["cancel"])
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(CANCEL, request, queryset)
 
 
 def _told(entry: LogEntry, *, with_data: bool) -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -15,7 +15,7 @@ from ..clock import now as current_time
 from ..core.limits import BreakerStatus
 from ..engine.gates import FOREVER, flip, listed, reset
 from ..models import Gate, NodeRun
-from .base import has_perm, scope_in
+from .base import scope_in
 from .present import chip, code, instant, length, page_of
 from .timeline import ran
 from .verbs import Order, Verb, VerbsAdmin
@@ -46,7 +46,7 @@ OPEN = Verb(
     done=ngettext_lazy(
         "%(count)d gate lets nothing through.", "%(count)d gates let nothing through.", "count"
     ),
-    permission="flip",
+    permission="flip_gate",
     apply=_open,
     is_legal=lambda gate: gate.breaker != Gate.Breaker.OPEN or gate.blocked_until != FOREVER,
     warning=_(
@@ -59,7 +59,7 @@ CLOSE = Verb(
     name="close",
     label=_("Close the breaker"),
     done=ngettext_lazy("%(count)d breaker was closed.", "%(count)d breakers were closed.", "count"),
-    permission="flip",
+    permission="flip_gate",
     apply=_close,
     is_legal=lambda gate: gate.breaker != Gate.Breaker.CLOSED,
 )
@@ -67,7 +67,7 @@ RESET = Verb(
     name="reset",
     label=_("Reset"),
     done=ngettext_lazy("%(count)d gate begins anew.", "%(count)d gates begin anew.", "count"),
-    permission="flip",
+    permission="flip_gate",
     apply=_reset,
     is_legal=lambda gate: True,
     warning=_("Failures and the past of the rate are forgotten, and the breaker is closed."),
@@ -83,7 +83,6 @@ class GateAdmin(VerbsAdmin):
     list_filter = ("breaker",)
     search_fields = ("key",)
     ordering = ("key",)
-    actions = ("open_selected", "close_selected", "reset_selected")
     verbs = (OPEN, CLOSE, RESET)
     fields = ("held", "rate", "failures", "failure_threshold", "cooldown", "blocked")
     empty_hint = _("No node has come to a limit or a breaker yet. A definition declares them:")
@@ -132,18 +131,3 @@ class GateAdmin(VerbsAdmin):
             return _("somebody closes it")
         is_ahead = gate.blocked_until is not None and gate.blocked_until > current_time()
         return instant(gate.blocked_until) if is_ahead else None
-
-    def has_flip_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "flip_gate")
-
-    @admin.action(description=_("Open the breaker"), permissions=["flip"])
-    def open_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(OPEN, request, queryset)
-
-    @admin.action(description=_("Close the breaker"), permissions=["flip"])
-    def close_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(CLOSE, request, queryset)
-
-    @admin.action(description=_("Reset"), permissions=["flip"])
-    def reset_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(RESET, request, queryset)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Count
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -17,7 +17,7 @@ from ..core.errors import SpaneError
 from ..engine import tokens
 from ..engine.scope import Scope
 from ..models import ApiToken, NodeRun, Worker
-from .base import ReadOnlyAdmin, has_perm, scope_in
+from .base import ReadOnlyAdmin, scope_in
 from .present import chip, code, instant, lately
 from .verbs import Order, Verb, VerbsAdmin
 
@@ -94,7 +94,7 @@ REVOKE = Verb(
     name="revoke",
     label=_("Revoke"),
     done=ngettext_lazy("%(count)d token was revoked.", "%(count)d tokens were revoked.", "count"),
-    permission="revoke",
+    permission="change_apitoken",
     apply=_revoke,
     is_legal=_is_good,
     warning=_("Whatever uses the token is refused from now on. A token cannot be revived."),
@@ -108,7 +108,6 @@ class ApiTokenAdmin(VerbsAdmin):
     list_display = ("name", "standing", "user", "scope", "begins_with", "used", "expires")
     list_select_related = ("user",)
     search_fields = ("name", "prefix")
-    actions = ("revoke_selected",)
     verbs = (REVOKE,)
     fields = (
         "name", "user", "scope", "tenant", "begins_with", "created", "used", "expires", "revoked",
@@ -143,10 +142,3 @@ class ApiTokenAdmin(VerbsAdmin):
     @admin.display(description=_("revoked"))
     def revoked(self, token: ApiToken) -> SafeString | None:
         return instant(token.revoked_at)
-
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "change_apitoken")
-
-    @admin.action(description=_("Revoke"), permissions=["revoke"])
-    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(REVOKE, request, queryset)

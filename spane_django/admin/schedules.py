@@ -58,7 +58,7 @@ PAUSE = Verb(
     done=ngettext_lazy(
         "%(count)d schedule was paused.", "%(count)d schedules were paused.", "count"
     ),
-    permission="run",
+    permission="run_schedule",
     apply=_pause,
     is_legal=lambda schedule: not schedule.is_paused,
 )
@@ -68,7 +68,7 @@ RESUME = Verb(
     done=ngettext_lazy(
         "%(count)d schedule was resumed.", "%(count)d schedules were resumed.", "count"
     ),
-    permission="run",
+    permission="run_schedule",
     apply=_resume,
     is_legal=lambda schedule: schedule.is_paused,
 )
@@ -76,7 +76,7 @@ RUN = Verb(
     name="run",
     label=_("Run now"),
     done=ngettext_lazy("%(count)d schedule was run.", "%(count)d schedules were run.", "count"),
-    permission="run",
+    permission="run_schedule",
     apply=_run,
     is_legal=lambda schedule: True,
     warning=_("An execution is started at once. When the schedule is due stays as it is."),
@@ -87,7 +87,7 @@ DELETE = Verb(
     done=ngettext_lazy(
         "%(count)d schedule was deleted.", "%(count)d schedules were deleted.", "count"
     ),
-    permission="delete_it",
+    permission="delete_schedule",
     apply=_delete,
     is_legal=lambda schedule: True,
     warning=_("Its periodic task goes, too. Executions that it has started stay."),
@@ -104,7 +104,6 @@ class ScheduleAdmin(VerbsAdmin):
     list_select_related = (
         "workflow", "task__crontab", "task__interval", "task__solar", "task__clocked",
     )  # fmt: skip
-    actions = ("pause_selected", "resume_selected", "run_selected", "delete_selected_schedules")
     verbs = (PAUSE, RESUME, RUN, DELETE)
     fields = (
         "name", "starts", "when", "trouble", "following", "periodic_task", "misfire",
@@ -140,7 +139,7 @@ class ScheduleAdmin(VerbsAdmin):
             **super().page(request, obj),
             "payloads": [(_("Input"), pretty(obj.input))] if shows else [],
             "may_edit": has_perm(request, "change_schedule"),
-            "may_run": self.has_run_permission(request),
+            "may_run": has_perm(request, "run_schedule"),
             "starts": [(instant(row.scheduled_for), self._outcome(row)) for row in rows],
         }
 
@@ -263,30 +262,6 @@ class ScheduleAdmin(VerbsAdmin):
     @admin.display(description=_("executions"))
     def started(self, schedule: Schedule) -> SafeString:
         return link(list_of(Execution, self.site, trigger__exact=schedule.trigger), _("Show all"))
-
-    def has_run_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "run_schedule")
-
-    def has_delete_it_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "delete_schedule")
-
-    @admin.action(description=_("Pause"), permissions=["run"])
-    def pause_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(PAUSE, request, queryset)
-
-    @admin.action(description=_("Resume"), permissions=["run"])
-    def resume_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(RESUME, request, queryset)
-
-    @admin.action(description=_("Run now"), permissions=["run"])
-    def run_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(RUN, request, queryset)
-
-    @admin.action(description=_("Delete"), permissions=["delete_it"])
-    def delete_selected_schedules(
-        self, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> HttpResponse:
-        return self.act(DELETE, request, queryset)
 
 
 def _next(schedule: Schedule, count: int) -> list[Any]:

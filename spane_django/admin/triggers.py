@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from ..models import Execution, Trigger, Workflow
 from ..triggers.event_triggers import change, delete
-from .base import has_perm
 from .present import brief, chip, code, instant, lately, link, list_of, page_of, pretty
 from .verbs import Order, Verb, VerbsAdmin
 
@@ -36,7 +34,7 @@ ENABLE = Verb(
     done=ngettext_lazy(
         "%(count)d trigger was enabled.", "%(count)d triggers were enabled.", "count"
     ),
-    permission="change_it",
+    permission="change_trigger",
     apply=_enable,
     is_legal=lambda trigger: not trigger.is_enabled,
 )
@@ -46,7 +44,7 @@ DISABLE = Verb(
     done=ngettext_lazy(
         "%(count)d trigger was disabled.", "%(count)d triggers were disabled.", "count"
     ),
-    permission="change_it",
+    permission="change_trigger",
     apply=_disable,
     is_legal=lambda trigger: trigger.is_enabled,
 )
@@ -56,7 +54,7 @@ DELETE = Verb(
     done=ngettext_lazy(
         "%(count)d trigger was deleted.", "%(count)d triggers were deleted.", "count"
     ),
-    permission="delete_it",
+    permission="delete_trigger",
     apply=_delete,
     is_legal=lambda trigger: not trigger.is_declared,
     warning=_("What is declared by the definition of a workflow can only be disabled here."),
@@ -72,7 +70,6 @@ class TriggerAdmin(VerbsAdmin):
     list_select_related = ("workflow",)
     list_defer = ("map",)
     search_fields = ("name", "workflow__key")
-    actions = ("enable_selected", "disable_selected", "delete_selected_triggers")
     verbs = (ENABLE, DISABLE, DELETE)
     fields = (
         "what", "starts", "condition", "source", "tenant", "created", "failures", "last_error",
@@ -123,23 +120,3 @@ class TriggerAdmin(VerbsAdmin):
     @admin.display(description=_("failed"))
     def failed(self, trigger: Trigger) -> SafeString | None:
         return lately(trigger.failed_at)
-
-    def has_change_it_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "change_trigger")
-
-    def has_delete_it_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "delete_trigger")
-
-    @admin.action(description=_("Enable"), permissions=["change_it"])
-    def enable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(ENABLE, request, queryset)
-
-    @admin.action(description=_("Disable"), permissions=["change_it"])
-    def disable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(DISABLE, request, queryset)
-
-    @admin.action(description=_("Delete"), permissions=["delete_it"])
-    def delete_selected_triggers(
-        self, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> HttpResponse:
-        return self.act(DELETE, request, queryset)

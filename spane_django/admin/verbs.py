@@ -38,7 +38,7 @@ from django.utils.translation import ngettext
 
 from ..clock import now as current_time
 from ..engine.control import each
-from .base import ReadOnlyAdmin, scope_in
+from .base import ReadOnlyAdmin, has_perm, scope_in
 from .present import list_of
 
 AT_ONCE = 1_000
@@ -62,12 +62,14 @@ class Verb:
     """What an operator may do to a row.
 
     Attributes:
-        name: In addresses, and of the permission method ``has_<permission>_permission``.
+        name: In addresses, and of the action of lists, ``<name>_selected``.
         done: What is reported, an ``ngettext_lazy`` over ``count``.
         apply: Changes the row of this key, or raises a `SpaneError` that says why not.
         is_legal: Whether the row looks as if it could be changed; the engine has the last word.
+        permission: Of this package, without its prefix.
         warning: What the page that asks says; empty: it is not asked.
         takes_reason: Whether the page that asks also asks why.
+        in_lists: Whether it is an action of the list, too; else it is a button alone.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Verb:
     is_legal: Callable[[Any], bool]
     warning: str | Promise = ""
     takes_reason: bool = False
+    in_lists: bool = True
 
     def report(self, count: int) -> str:
         return str(self.done % {"count": count})
@@ -108,8 +111,16 @@ class VerbsAdmin(ReadOnlyAdmin):
 
     def may(self, request: HttpRequest, verb: Verb) -> bool:
         """Say whether the user may carry out a verb."""
-        may_act = getattr(self, f"has_{verb.permission}_permission")
-        return self.has_view_permission(request) and bool(may_act(request))
+        return self.has_view_permission(request) and has_perm(request, verb.permission)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the verbs that the user may carry out, as the list has them."""
+        actions: dict[str, Any] = super().get_actions(request)
+        for verb in self.verbs:
+            if verb.in_lists and self.may(request, verb):
+                name = f"{verb.name}_selected"
+                actions[name] = (_action(verb), name, verb.label)
+        return actions
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         buttons = [
@@ -248,3 +259,7 @@ class VerbsAdmin(ReadOnlyAdmin):
 
     def _verb_url(self, verb: Verb) -> str:
         return reverse(f"admin:{self._verb_url_name}", args=[verb.name], current_app=self.site)
+
+
+def _action(verb: Verb) -> Callable[..., HttpResponse]:
+    return lambda own, request, queryset: own.act(verb, request, queryset)

@@ -12,7 +12,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import BadRequest
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -84,7 +83,7 @@ ENABLE = Verb(
     done=ngettext_lazy(
         "%(count)d webhook was enabled.", "%(count)d webhooks were enabled.", "count"
     ),
-    permission="change_it",
+    permission="change_webhook",
     apply=_enable,
     is_legal=_is_disabled,
 )
@@ -94,7 +93,7 @@ DISABLE = Verb(
     done=ngettext_lazy(
         "%(count)d webhook was disabled.", "%(count)d webhooks were disabled.", "count"
     ),
-    permission="change_it",
+    permission="change_webhook",
     apply=_disable,
     is_legal=_is_enabled,
 )
@@ -102,9 +101,10 @@ ROTATE = Verb(
     name="rotate",
     label=_("Rotate the secret"),
     done=ngettext_lazy("%(count)d secret was rotated.", "%(count)d secrets were rotated.", "count"),
-    permission="change_it",
+    permission="change_webhook",
     apply=_rotate,
     is_legal=_is_signed,
+    in_lists=False,
     warning=_("A new secret is made and shown once. The old one stays good for one day."),
 )
 REDELIVER = Verb(
@@ -115,7 +115,7 @@ REDELIVER = Verb(
         "%(count)d deliveries were delivered again.",
         "count",
     ),
-    permission="redeliver",
+    permission="redeliver_webhook",
     apply=_redeliver,
     is_legal=_is_any,
 )
@@ -129,7 +129,6 @@ class WebhookAdmin(VerbsAdmin):
     list_filter = ("signature", "is_enabled", "workflow_key")
     list_defer = ("scheme", "mapping", "response", "sealed_secret", "sealed_old_secret")
     search_fields = ("name", "workflow_key")
-    actions = ("enable_selected", "disable_selected")
     verbs = (ENABLE, DISABLE, ROTATE)
     fields = (
         "name",
@@ -146,7 +145,7 @@ class WebhookAdmin(VerbsAdmin):
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         boxes = [(_("Configuration"), pretty(facts_of(obj)))]
-        if obj.is_signed or self.has_change_it_permission(request):
+        if obj.is_signed or has_perm(request, "change_webhook"):
             address = reverse("spane_django:inbound", args=[obj.path])
             command = curl(obj, request.build_absolute_uri(address))
             boxes.insert(0, (_("Call it from a shell"), block(command)))
@@ -218,17 +217,6 @@ class WebhookAdmin(VerbsAdmin):
     def lately(self, webhook: Webhook) -> SafeString | None:
         return lately(webhook.created_at)
 
-    def has_change_it_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "change_webhook")
-
-    @admin.action(description=_("Enable"), permissions=["change_it"])
-    def enable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(ENABLE, request, queryset)
-
-    @admin.action(description=_("Disable"), permissions=["change_it"])
-    def disable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(DISABLE, request, queryset)
-
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(VerbsAdmin):
@@ -238,7 +226,6 @@ class WebhookDeliveryAdmin(VerbsAdmin):
     list_filter = ("status", CreatedFilter, "webhook")
     list_select_related = ("webhook",)
     list_defer = ("request",)
-    actions = ("redeliver_selected",)
     verbs = (REDELIVER,)
     fields = (
         "webhook", "address", "received", "started", "dedupe_value", "repeats", "reason",
@@ -280,10 +267,3 @@ class WebhookDeliveryAdmin(VerbsAdmin):
     @admin.display(description=_("received"))
     def lately(self, delivery: WebhookDelivery) -> SafeString | None:
         return lately(delivery.received_at)
-
-    def has_redeliver_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "redeliver_webhook")
-
-    @admin.action(description=_("Deliver again"), permissions=["redeliver"])
-    def redeliver_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(REDELIVER, request, queryset)

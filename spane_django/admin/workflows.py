@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -22,7 +22,7 @@ from ..engine import enable as enabling
 from ..engine.scope import Scope
 from ..models import Execution, Rollup, Workflow, WorkflowVersion
 from ..observability.rollups import history, totals
-from .base import ReadOnlyAdmin, Rows, has_perm, scope_in
+from .base import ReadOnlyAdmin, Rows, scope_in
 from .filters import WorkflowFilter
 from .picture import picture_of
 from .present import (
@@ -74,7 +74,7 @@ ENABLE = Verb(
     done=ngettext_lazy(
         "%(count)d workflow was enabled.", "%(count)d workflows were enabled.", "count"
     ),
-    permission="publish",
+    permission="publish_workflow",
     apply=_enable,
     is_legal=_is_disabled,
 )
@@ -84,7 +84,7 @@ DISABLE = Verb(
     done=ngettext_lazy(
         "%(count)d workflow was disabled.", "%(count)d workflows were disabled.", "count"
     ),
-    permission="publish",
+    permission="publish_workflow",
     apply=_disable,
     is_legal=_is_enabled,
 )
@@ -100,7 +100,6 @@ class WorkflowAdmin(StartingAdmin):
     list_defer = ("description", "current_version__definition")
     search_fields = ("key", "name")
     sortable_by = ("identity",)
-    actions = ("enable_selected", "disable_selected")
     verbs = (ENABLE, DISABLE)
     fields = ("key", "current", "description", "created", "lately", "all_executions")
     empty_hint = _("No workflow has been published yet. Publish a definition:")
@@ -194,17 +193,6 @@ class WorkflowAdmin(StartingAdmin):
     @admin.display(description=_("executions"))
     def all_executions(self, workflow: Workflow) -> SafeString:
         return link(list_of(Execution, self.site, workflow__id__exact=workflow.pk), _("Show all"))
-
-    def has_publish_permission(self, request: HttpRequest) -> bool:
-        return has_perm(request, "publish_workflow")
-
-    @admin.action(description=_("Enable"), permissions=["publish"])
-    def enable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(ENABLE, request, queryset)
-
-    @admin.action(description=_("Disable"), permissions=["publish"])
-    def disable_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self.act(DISABLE, request, queryset)
 
 
 class WholeVersions(Rows):
