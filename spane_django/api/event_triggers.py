@@ -11,8 +11,6 @@ from rest_framework.response import Response
 from ..clock import now as current_time
 from ..core.schema import Schema
 from ..core.starting import KEY_LENGTH
-from ..engine.audit import Owned, record
-from ..engine.db import atomic
 from ..engine.naming import named
 from ..engine.start import UnknownWorkflow
 from ..models import Trigger
@@ -25,7 +23,7 @@ from ..triggers.event_triggers import (
     delete,
     facts_of,
 )
-from ..triggers.events import Event, emit_event
+from ..triggers.events import Event, emit_by_hand
 from ..triggers.listing import listed
 from .auth import user_of
 from .base import EngineView, row_key
@@ -93,12 +91,7 @@ class EmitView(EngineView):
             idempotency_key=header_of(request, "Idempotency-Key", longest=KEY_LENGTH),
             by=user_of(request),
         )
-        now = current_time()
-        with atomic():
-            emission = emit_event(event, now=now)
-            led_to = {"executions": [str(key) for key in emission.executions]}
-            target = Owned(event_name, self.tenant)
-            record("emit", now=now, by=event.by, target=target, after=led_to)
+        emission = emit_by_hand(event, now=current_time())
         refused = [
             {"triggerId": one.trigger_id, "workflowId": one.workflow, "message": one.error}
             for one in emission.refused

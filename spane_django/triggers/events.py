@@ -34,6 +34,7 @@ from ..core.json import Json, UnstorableValue, decode, encode
 from ..core.schema import Fault
 from ..core.starting import KEY_LENGTH
 from ..core.triggers import applies, is_event_name, mapped, patterns_for
+from ..engine.audit import Owned, record
 from ..engine.db import atomic, on_commit
 from ..engine.origin import ChainTooLong, Origin, origin, require_room, tell
 from ..engine.sql import statements
@@ -146,6 +147,18 @@ def emit_event(event: Event, *, now: datetime) -> Emission:
         with atomic():
             for trigger in triggers:
                 _fire(trigger, event, data, _Place(emission, source, tenant, now))
+    return emission
+
+
+def emit_by_hand(event: Event, *, now: datetime) -> Emission:
+    """Emit an event that somebody says has happened, and write it on record with it.
+
+    Raises and locks: see :func:`emit_event`.
+    """
+    with atomic():
+        emission = emit_event(event, now=now)
+        led_to = {"executions": [str(key) for key in emission.executions]}
+        record("emit", now=now, by=event.by, target=Owned(event.name, event.tenant), after=led_to)
     return emission
 
 

@@ -12,11 +12,6 @@ from tests.engine import transitions
 from tests.engine.helpers import Machine
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What judges the whole run comes last."""
-    items.sort(key=lambda item: item.path.name == "test_transitions.py")
-
-
 @pytest.fixture(scope="session")
 def _watched(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     with django_db_blocker.unblock():

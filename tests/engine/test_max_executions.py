@@ -18,7 +18,7 @@ from spane_django.engine.promote import fill, holders, promote, slots_with_room
 from spane_django.engine.retry import replay, retry_failed
 from spane_django.engine.start import NoRoom, StartOptions, start, start_many
 from spane_django.engine.sweep import expire, next_due, sweep
-from spane_django.models import AuditEntry, Execution
+from spane_django.models import AuditEntry, Execution, Workflow, WorkflowVersion
 from tests.engine.helpers import Machine, after, execution, status
 from tests.engine.threads import elsewhere, in_threads, somebody_waits_for_me, until
 
@@ -444,7 +444,9 @@ def test_the_sweep_looks_at_full_slots_without_a_lock(machine: Machine):
     [
         (lambda slot: holders(slot), "spane_slots_taken"),
         (
-            lambda slot: Execution.objects.unfinished().filter(workflow_id=1, duplicate_key="k"),
+            lambda slot: Execution.objects.unfinished().filter(
+                workflow_id=Workflow.objects.get().pk, duplicate_key="k7"
+            ),
             "spane_duplicates",
         ),
     ],
@@ -453,9 +455,18 @@ def test_what_a_start_asks_for_has_an_index(machine: Machine, rows, index):
     if connection.vendor != "postgresql":
         pytest.skip("SQLite plans otherwise")
 
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        plan = rows("workflow:1").explain()
+    machine.publish(ONE)
+    version = WorkflowVersion.objects.get()
+    Execution.objects.bulk_create(
+        Execution(
+            workflow_id=version.workflow_id, version=version, input={}, status="running",
+            slot=f"workflow:{number}", duplicate_key=f"k{number}", created_at=machine.now,
+        )
+        for number in range(1_000)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE spane_django_execution")
+    plan = rows("workflow:7").explain()
 
     assert index in plan
 

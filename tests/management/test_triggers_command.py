@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spane_django.models import Execution, Trigger
+from spane_django.models import AuditEntry, Execution, Trigger
 from tests.engine.helpers import NOON, definition
 from tests.management.conftest import ask
 
@@ -74,6 +74,15 @@ def test_an_event_is_emitted_once_and_tells_what_it_started() -> None:
     execution = Execution.objects.get()
     assert (first.out, first.out) == (f"started {execution.pk}\n", again.out)
     assert (execution.input, execution.subject_type) == ({"id": 7}, "shop.order")
+
+
+def test_an_event_that_somebody_emits_is_on_record() -> None:
+    ask("spane_triggers", "add", "order.*", "w")
+
+    ask("spane_emit", "order.paid")
+
+    entry = AuditEntry.objects.get(verb="emit")
+    assert entry.after == {"executions": [str(Execution.objects.get().pk)]}
 
 
 def test_what_could_not_start_is_told_and_is_a_problem() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ...clock import now
-from ...triggers.events import Event, emit_event
+from ...triggers.events import Event, emit_by_hand
 from ..base import SpaneCommand, WrongUse
 from ..parsing import json_value
 
@@ -48,7 +48,7 @@ class Command(SpaneCommand):
             key=options["share_key"],
             idempotency_key=options["key"],
         )
-        emission = emit_event(event, now=now())
+        emission = emit_by_hand(event, now=now())
         if options["json"]:
             refused = [
                 {"triggerId": one.trigger_id, "workflowId": one.workflow, "message": one.error}
