@@ -1,17 +1,24 @@
-"""Committing a batch, whatever the database or a single answer in the batch does."""
+"""Committing a batch, whatever the database or a single answer in the batch does.
+
+A connection that breaks at a commit leaves open whether it took effect.  Settling again answers
+that: what has been settled is refused, and what was claimed in the same breath is found by its
+token.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from uuid import uuid4
 
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
 from ..conf import settings
 from ..core.json import printable
 from ..core.outcome import Failure
-from ..engine.claim import Want
+from ..engine.claim import Want, claimed
 from ..engine.finished import Finished
 from ..engine.run import Clock, utc_now
 from ..engine.settle import Settlement, settle
@@ -34,19 +41,33 @@ def commit(
         OperationalError, InterfaceError: the database stayed away.
     """
     give_up = time.monotonic() + settings.LEASE_SECONDS
+    want = replace(want, tokens=(uuid4(), uuid4())) if want is not None else None
+    is_in_doubt = False
     while True:
         try:
+            if want is not None and is_in_doubt:
+                return _settle_again(finished, want, clock)
             return settle(finished, now=clock(), want=want)
         except (OperationalError, InterfaceError) as error:
             if time.monotonic() > give_up:
                 raise
             logger.warning("the database does not answer, trying again: %s", error)
+            is_in_doubt = True
             close_old_connections()
             time.sleep(_PAUSE_SECONDS)
         except DatabaseError as error:
             if not finished:
                 raise
             return _one_by_one(finished, error, want, clock)
+
+
+def _settle_again(finished: Sequence[Finished], want: Want, clock: Clock) -> Settlement:
+    """Settle what may have been settled; go on with what was claimed when it was."""
+    found = claimed(want)
+    left = replace(want, room=max(0, want.room - len(found)))
+    settlement = settle(finished, now=clock(), want=left)
+    settlement.claims = found + settlement.claims
+    return settlement
 
 
 def _one_by_one(

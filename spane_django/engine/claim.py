@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from ..core.json import Json, decode
+from ..models import NodeRun
 from .db import in_transaction
 from .lanes import expects_lanes, share
 from .rows import ClaimedRow, Key, Proof
@@ -61,6 +62,8 @@ class Want:
             leave room; False saves a statement when nothing new is expected.
         yields: Whether a quarter of the room is for those others, so that a worker that finds
             successors for ever keeps nobody waiting.
+        tokens: What proves its claims, those of successors and the others, so that who did not
+            hear what came of it finds them by `claimed`; None: what nobody else knows.
     """
 
     worker_id: UUID
@@ -68,6 +71,7 @@ class Want:
     room: int
     fill: bool = True
     yields: bool = False
+    tokens: tuple[UUID, UUID] | None = None
 
 
 def claim(want: Want, *, now: datetime) -> list[Claim]:
@@ -87,8 +91,7 @@ def claim(want: Want, *, now: datetime) -> list[Claim]:
 
 def take(want: Want, room: int, *, now: datetime) -> list[Claim]:
     """Claim inside the caller's transaction."""
-    token = uuid4()
-    rows = None
+    token, rows = want.tokens[1] if want.tokens else uuid4(), None
     if not expects_lanes(want.worker_id, now=now):
         rows = statements().claim(
             queue=want.queue, room=room, worker_id=want.worker_id, token=token, now=now
@@ -96,6 +99,35 @@ def take(want: Want, room: int, *, now: datetime) -> list[Claim]:
     if rows is None:
         rows = share(want, room, token=token, now=now)
     return list(_claims(rows, token))
+
+
+def claimed(want: Want) -> list[Claim]:
+    """Return what has been claimed for a want and not settled: its commit was never confirmed."""
+    mine = {"worker_id": want.worker_id, "claim_token__in": want.tokens or ()}
+    runs = NodeRun.objects.running().filter(**mine)
+    return [held_claim(run) for run in runs.select_related("execution").order_by("id")]
+
+
+def held_claim(run: NodeRun) -> Claim:
+    """Return the claim by which a node run is held; its execution has been fetched with it.
+
+    Raises:
+        ValueError: it is not running.
+    """
+    if run.claim_token is None:
+        raise ValueError(f"node run {run.pk} is {run.status}: nobody holds it")
+    return Claim(
+        id=run.pk,
+        execution_id=run.execution_id,
+        version_id=run.execution.version_id,
+        node_id=run.node_id,
+        token=run.claim_token,
+        attempt=run.attempt,
+        failures=run.failures,
+        losses=run.losses,
+        checkpoint=run.checkpoint,
+        tenant=run.execution.tenant,
+    )
 
 
 def _claims(rows: Iterable[ClaimedRow], token: UUID) -> Iterable[Claim]:

@@ -202,7 +202,7 @@ def _put(
     steps.left |= {row.queue for row in rows if row.status is NodeStatus.READY and not row.is_held}
     if not rows:
         return
-    token = uuid4()
+    token = want.tokens[0] if want and want.tokens else uuid4()
     worker_id = want.worker_id if want else None
     running = statements().put(rows, worker_id=worker_id, token=token, now=now)
     for row in own:

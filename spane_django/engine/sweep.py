@@ -6,7 +6,6 @@ the way of every other end of an attempt: their outcome is `Lost`, and `settle` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,7 +17,7 @@ from ..core.outcome import Lost
 from ..core.statuses import ExecutionEvent, ExecutionStatus
 from ..models import Execution, Gate, NodeRun, Worker
 from .bulk import advance_abandoned
-from .claim import Claim
+from .claim import Claim, held_claim
 from .control import locked
 from .db import atomic
 from .ending import end
@@ -114,25 +113,8 @@ def next_due(queue: str, *, now: datetime) -> datetime | None:
 def _orphans() -> list[tuple[Claim, datetime | None]]:
     at_work = Worker.objects.filter(pk=OuterRef("worker_id"), stopped_at=None)
     runs = NodeRun.objects.running().filter(~Exists(at_work)).select_related("execution")
-    return list(_claims(runs.order_by("execution_id", "id")[: settings.BATCH]))
-
-
-def _claims(runs: Iterable[NodeRun]) -> Iterable[tuple[Claim, datetime | None]]:
-    for run in runs:
-        if run.claim_token is not None:
-            claim = Claim(
-                id=run.pk,
-                execution_id=run.execution_id,
-                version_id=run.execution.version_id,
-                node_id=run.node_id,
-                token=run.claim_token,
-                attempt=run.attempt,
-                failures=run.failures,
-                losses=run.losses,
-                checkpoint=run.checkpoint,
-                tenant=run.execution.tenant,
-            )
-            yield claim, run.started_at
+    chosen = runs.order_by("execution_id", "id")[: settings.BATCH]
+    return [(held_claim(run), run.started_at) for run in chosen]
 
 
 def _expired(execution_id: UUID, *, now: datetime) -> bool:

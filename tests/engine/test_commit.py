@@ -9,7 +9,7 @@ from spane_django.core.outcome import Failure
 from spane_django.dispatch import commit as committing
 from spane_django.dispatch.commit import commit
 from spane_django.engine.finished import Finished
-from spane_django.models import DeadLetter, LogLine
+from spane_django.models import DeadLetter, LogLine, NodeRun
 from tests.engine.helpers import Machine, status, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,6 +72,29 @@ def test_a_database_that_is_away_is_waited_for(machine: Machine, monkeypatch):
     commit(batch)
 
     assert status(key) == "completed"
+
+
+def test_who_did_not_hear_of_a_commit_goes_on_with_what_was_claimed_in_it(machine, monkeypatch):
+    key = machine.begin({"a": ["b"]})
+    machine.begin({"x": []}, id="other")
+    (first,) = [one for one in machine.run(machine.claim(1)) if one.claim.execution_id == key]
+    unheard = [OperationalError("connection lost")]
+    settle = committing.settle
+
+    def unsteady(*args, **kwargs):
+        settled = settle(*args, **kwargs)
+        if unheard:
+            raise unheard.pop()
+        return settled
+
+    monkeypatch.setattr(committing, "settle", unsteady)
+    monkeypatch.setattr(committing, "_PAUSE_SECONDS", 0.001)
+
+    settled = commit([first], machine.want(), clock=lambda: machine.now)
+
+    assert [one.node_id for one in settled.claims] == ["x", "b"]
+    machine.settle(machine.run(settled.claims))
+    assert (status(key), NodeRun.objects.running().count()) == ("completed", 0)
 
 
 def test_a_database_that_stays_away_is_given_up(machine: Machine, monkeypatch, settings):

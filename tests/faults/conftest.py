@@ -1,0 +1,22 @@
+"""At the end of a run: at how many points each verb was struck."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table.  The counts come with the reports, also from other processes."""
+    struck: Counter[str] = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            if report.when == "call" and "tests/faults/" in report.nodeid:
+                struck.update(dict(report.user_properties))
+    if struck:
+        database = terminalreporter.config.getoption("database")
+        terminalreporter.section(f"faults injected on {database}")
+        for verb, count in sorted(struck.items()):
+            terminalreporter.write_line(f"{verb:<24}{count:>6,}")
+        terminalreporter.write_line(f"{'in all':<24}{struck.total():>6,}")

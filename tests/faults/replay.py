@@ -1,0 +1,103 @@
+"""Plays a story once without a fault, and then once for every point at which one may strike."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pprint import pformat
+
+from spane_django.engine import passing, rules, run, versions
+from spane_django.engine.publish import publish
+from spane_django.models import Execution
+from tests import wakes
+from tests.engine.helpers import NOON
+from tests.faults.injector import Harm, Injector, Point, watched
+from tests.faults.picture import Picture, broken_laws, picture_of
+from tests.faults.stage import Stage
+from tests.faults.stories import Story
+
+# Runs are a day apart, so that what one of them leaves behind is the past of the next.
+_APART = timedelta(days=1)
+
+
+class Replay:
+    """A story, and how often each verb has been struck in it."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.struck: Counter[str] = Counter()
+        self._now = NOON
+        for each in story.workflows:
+            publish(each, now=NOON)
+
+    def strike_everywhere(self) -> list[str]:
+        """Return how runs with a fault have ended otherwise than the one without."""
+        _, expected = self._play(Injector())
+        recorded, again = self._play(Injector())
+        assert again == expected, "the story ends in more than one way without a fault"
+        told = (self._strike(point, harm, expected) for point, harm in _targets(recorded.points))
+        return [line for line in told if line]
+
+    def _strike(self, point: Point, harm: Harm, expected: list[Picture]) -> str:
+        injector = Injector(point, harm)
+        self.struck[point.verb] += 1
+        try:
+            _, found = self._play(injector)
+        except Exception as error:
+            Execution.objects.all().delete()
+            return f"{harm} {point}\n{type(error).__name__}: {error}"
+        if not injector.has_struck:
+            return f"{harm} {point}\nwas never come to"
+        return "" if found == expected else f"{harm} {point}\n{_difference(expected, found)}"
+
+    def _play(self, injector: Injector) -> tuple[Injector, list[Picture]]:
+        _forget()
+        self._now += _APART
+        stage = Stage(injector, self._now)
+        with watched(injector), _heard(stage):
+            self.story.play(stage)
+        broken = broken_laws(stage.roots)
+        assert not broken, "; ".join(broken)
+        return injector, picture_of(stage.roots)
+
+
+def _targets(points: list[Point]) -> Iterator[tuple[Point, Harm]]:
+    """Yield what to strike: of points at which the same has been sent, the first."""
+    seen = set()
+    for point in points:
+        if (point.shape, point.is_after) not in seen:
+            seen.add((point.shape, point.is_after))
+            yield from ((point, harm) for harm in Harm)
+
+
+@contextmanager
+def _heard(stage: Stage) -> Iterator[None]:
+    """Let the engine's wakes reach the workers of a stage, by way of the injector."""
+
+    def listen(queues: list[str]) -> None:
+        stage.injector.wake(queues, stage.woken.update)
+
+    wakes.listeners.append(listen)
+    try:
+        yield
+    finally:
+        wakes.listeners.remove(listen)
+
+
+def _forget() -> None:
+    """Begin as a fresh process does: nothing has been read before."""
+    versions.prepared.cache_clear()
+    rules.forget()
+    passing.closed.forget()
+    passing.roomy.forget()
+    run._checked_node.cache_clear()
+
+
+def _difference(expected: list[Picture], found: list[Picture]) -> str:
+    lines = difflib.unified_diff(
+        pformat(expected).splitlines(), pformat(found).splitlines(), "without", "with", n=1
+    )
+    return "\n".join(list(lines)[:30])
