@@ -64,10 +64,8 @@ class NodesAdmin(BulkAdmin):
         verb, run = self._verb_and_run(request, pk, name)
         form = verb.form(run, request.POST if request.method == "POST" else None)
         back = f"{page_of(Execution, pk, self.site)}{query(request, node=run.node_id)}"
-        went_to = self._carry_out(request, verb, run, form) if form.is_valid() else None
-        if went_to is not None:
-            to = back if went_to == pk else page_of(Execution, went_to, self.site)
-            return HttpResponseRedirect(to)
+        if form.is_valid() and self._carry_out(request, verb, run, form):
+            return HttpResponseRedirect(back)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -113,16 +111,16 @@ class NodesAdmin(BulkAdmin):
 
     def _carry_out(
         self, request: HttpRequest, verb: NodeVerb, run: NodeRun, form: ReasonForm
-    ) -> UUID | None:
-        """Carry out a verb; return the execution to go on with, None if it was refused."""
+    ) -> bool:
+        """Carry out a verb; say whether it was."""
         given = form.cleaned_data
         order = Order(by=request.user, now=current_time(), reason=given["reason"])
         try:
-            execution = verb.apply(run, given, order)
+            verb.apply(run, given, order)
         except SpaneError as error:
             form.add_error(None, str(error))
-            return None
+            return False
         told = f"{verb.name} {run.node_id}: {given['reason']}".rstrip(": ")
         self.log_change(request, run.execution, told)
         self.message_user(request, f"{verb.label}: {run.node_id}", messages.SUCCESS)
-        return execution.pk if execution else run.execution_id
+        return True

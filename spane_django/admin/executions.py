@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..clock import now as current_time
-from ..core.statuses import ExecutionStatus
+from ..core.statuses import ExecutionStatus, NodeStatus
 from ..engine.explain import explain
 from ..engine.scope import Scope
 from ..models import DeadLetter, Execution, LogLine, NodeRun, Workflow, WorkflowVersion
@@ -41,9 +41,11 @@ from .present import (
     progress,
     short_id,
 )
+from .replaying import ReplayAdmin
 from .timeline import DONE, timeline_of
 from .verbs import Verb
 
+_HAS_RUN = (NodeStatus.COMPLETED, NodeStatus.FAILED)
 _LINES = 100
 _REPLAYS = 10
 _LETTERS = 20
@@ -62,7 +64,7 @@ class _Items(Func):
 
 
 @admin.register(Execution)
-class ExecutionAdmin(LiveAdmin):
+class ExecutionAdmin(ReplayAdmin, LiveAdmin):
     """Executions, with every verb of an operator."""
 
     list_display = (
@@ -111,10 +113,14 @@ class ExecutionAdmin(LiveAdmin):
         letters = obj.dead_letters.open().order_by("pk").defer("input", "traceback")
         lines = obj.logs()
         may_see = self.has_payload_permission(request)
+        shown_, nodes = super().page(request, obj), self.nodes(request, obj)
         return {
-            **super().page(request, obj),
+            **shown_,
             **live,
-            **self.nodes(request, obj),
+            **nodes,
+            "buttons": [button for button in shown_["buttons"] if button.verb is not REPLAY],
+            "replay_url": self.replay_url(request, obj.pk),
+            "rerun_url": self._rerun_url(request, obj, nodes["node"]),
             "explanation": explain(obj, now=current_time()),
             "timeline": timeline_of(obj, now=current_time()),
             "letters": letters[:_LETTERS],
@@ -125,6 +131,11 @@ class ExecutionAdmin(LiveAdmin):
             "lines_url": list_of(LogLine, self.site, execution=obj.pk),
             "letters_url": list_of(DeadLetter, self.site, execution=obj.pk, resolved="all"),
         }
+
+    def _rerun_url(self, request: HttpRequest, obj: Execution, node: Any) -> str:
+        """Return where the node that is looked at is run again; empty: it has not run."""
+        has_run = node is not None and node.run is not None and node.run.status in _HAS_RUN
+        return self.replay_url(request, obj.pk, node.node_id) if has_run else ""
 
     def wanted(self, request: HttpRequest) -> Wanted | None:
         asked = request.GET

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from ..core.json import Json
+from ..core.redaction import HIDDEN
 from ..core.schema import Fault
 
 _REASON_CHARACTERS = 200
@@ -48,6 +49,24 @@ class JsonForm(forms.Form):
         """Show what is wrong with the value; `root` is what the paths begin with."""
         for fault in faults:
             self.add_error("whole", str(fault))
+
+
+def faults_of_hidden(value: Json, path: str = "") -> Iterator[Fault]:
+    """Yield where a value that somebody gives holds what stands for a hidden one.
+
+    It comes from a page on which the value itself was not shown: taken as it is, it would replace
+    a secret by three asterisks.
+    """
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from faults_of_hidden(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from faults_of_hidden(item, f"{path}[{index}]")
+    elif isinstance(value, str) and HIDDEN in value:
+        yield Fault(
+            path, "hidden", str(_("*** stands for a hidden value: put in what it is to be"))
+        )
 
 
 def reason_field() -> forms.CharField:

@@ -1,7 +1,8 @@
 """What operators may do to one node of an execution: a page that asks, then the engine's verb.
 
 A verb is offered where the table of transitions allows it; the engine decides again when it is
-carried out, and what it refuses is told on the page that asked, with what was filled in.
+carried out, and what it refuses is told on the page that asked, with what was filled in.  Running
+a node and all behind it again has a page of its own (`replaying`).
 """
 
 from __future__ import annotations
@@ -16,18 +17,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from ..core.statuses import NodeEvent, NodeStatus, node_sources
-from ..engine import by_hand, operate, rerun, signals
-from ..engine.inputs import input_of
+from ..engine import by_hand, operate, signals
 from ..engine.retry import retry_dead_letter
 from ..engine.versions import prepared
-from ..models import Execution, NodeRun
-from ..models.payloads import load
-from .forms import JsonField, as_json, reason_field
+from ..models import NodeRun
+from .forms import JsonField, faults_of_hidden, reason_field
 from .verbs import Order
 
 Given = Mapping[str, Any]
-
-_HAS_RUN = (NodeStatus.COMPLETED, NodeStatus.FAILED)
 
 
 class ReasonForm(forms.Form):
@@ -38,8 +35,18 @@ class ReasonForm(forms.Form):
         self.run = run
 
 
+class GivenField(JsonField):
+    """A value that somebody gives: JSON that holds nothing that stands for a hidden value."""
+
+    def clean(self, value: Any) -> Any:
+        given = super().clean(value)
+        if faults := [str(fault) for fault in faults_of_hidden(given)]:
+            raise forms.ValidationError(faults)
+        return given
+
+
 class CompleteForm(ReasonForm):
-    output = JsonField(label=_("What it hands on, as JSON"))
+    output = GivenField(label=_("What it hands on, as JSON"))
     next_nodes = forms.MultipleChoiceField(
         label=_("Nodes to go on with"),
         required=False,
@@ -57,30 +64,8 @@ class CompleteForm(ReasonForm):
             del self.fields["next_nodes"]
 
 
-class RerunForm(ReasonForm):
-    version = forms.ChoiceField(
-        label=_("Version"),
-        widget=forms.RadioSelect,
-        initial=rerun.In.SAME,
-        choices=(
-            (rerun.In.SAME, _("the version that it ran, in this execution")),
-            (rerun.In.LATEST, _("the current version, in a new execution")),
-        ),
-    )
-    gives_input = forms.BooleanField(
-        label=_("Give it this input instead of what its parents hand on"), required=False
-    )
-    input = JsonField(label=_("Input, as JSON"))
-    field_order = ("version", "gives_input", "input", "reason")
-
-    def __init__(self, run: NodeRun, *args: Any, **options: Any) -> None:
-        super().__init__(run, *args, **options)
-        if not self.is_bound:
-            self.initial["input"] = as_json(load(input_of(run)))
-
-
 class SignalForm(ReasonForm):
-    payload = JsonField(label=_("What the signal brings, as JSON"))
+    payload = GivenField(label=_("What the signal brings, as JSON"))
     field_order = ("payload", "reason")
 
 
@@ -90,7 +75,7 @@ class NodeVerb:
 
     Attributes:
         permission: Of this package, without its prefix.
-        apply: Does it and returns the execution to go on with, or raises a `SpaneError`.
+        apply: Does it, or raises a `SpaneError`.
         is_offered: Whether a node looks as if it could be done.
         warning: What the page that asks says of it.
         shows_data: Whether the form shows or takes payloads, and so needs their permission.
@@ -100,7 +85,7 @@ class NodeVerb:
     label: str | Promise
     permission: str
     form: type[ReasonForm]
-    apply: Callable[[NodeRun, Given, Order], Execution | None]
+    apply: Callable[[NodeRun, Given, Order], None]
     is_offered: Callable[[NodeRun, datetime], bool]
     warning: str | Promise
     shows_data: bool = False
@@ -140,17 +125,6 @@ def _complete(run: NodeRun, given: Given, order: Order) -> None:
         next_nodes=given.get("next_nodes") or None,
         **_order(order),
     )
-
-
-def _rerun(run: NodeRun, given: Given, order: Order) -> Execution:
-    value = given["input"] if given["gives_input"] else rerun.UNCHANGED
-    wanted = rerun.Rerun(
-        start=rerun.From.NODE,
-        node_id=run.node_id,
-        version=rerun.In(given["version"]),
-        input=value,
-    )
-    return rerun.rerun_from(run.execution_id, wanted, **_order(order))
 
 
 def _signal(run: NodeRun, given: Given, order: Order) -> None:
@@ -194,16 +168,6 @@ NODE_VERBS = (
         apply=_signal,
         is_offered=_waits_for_signal,
         warning=_("The oldest node that waits for this signal takes it and goes on."),
-        shows_data=True,
-    ),
-    NodeVerb(
-        name="rerun",
-        label=_("Rerun from here"),
-        permission="retry_execution",
-        form=RerunForm,
-        apply=_rerun,
-        is_offered=_is_any_of(*_HAS_RUN),
-        warning=_("It and everything behind it runs anew; what ran before it is kept."),
         shows_data=True,
     ),
     NodeVerb(

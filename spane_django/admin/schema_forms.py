@@ -10,7 +10,7 @@ each fault comes back to the field that it is about.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -18,6 +18,7 @@ from django.apps import apps
 from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import AnonymousUser
 from django.core.serializers.json import DjangoJSONEncoder
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from ..core.json import Json
@@ -67,6 +68,12 @@ class SchemaForm(forms.Form):
             field.label = str(given.get("title") or name)
             field.help_text = field.help_text or str(given.get("description", ""))
             self.fields[f"f{index}"] = field
+
+    def fill(self, value: Mapping[str, Json]) -> None:
+        """Show a value that there is, and no defaults in place of what it does not hold."""
+        for key, name in self._names.items():
+            field = self.fields[key]
+            field.initial = _asked(field, value[name]) if name in value else None
 
     def value(self) -> dict[str, Json]:
         """Return what was filled in; what was left empty is not there."""
@@ -124,9 +131,12 @@ def _text(wanted: Schema, *, is_required: bool) -> forms.Field:
     options: dict[str, Any] = {"required": is_required, "initial": wanted.get("default")}
     match wanted.get("format"):
         case "date":
-            return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), **options)
+            day = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+            return forms.DateField(widget=day, **options)
         case "date-time":
-            widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
+            widget = forms.DateTimeInput(
+                format="%Y-%m-%dT%H:%M:%S", attrs={"type": "datetime-local", "step": "1"}
+            )
             return forms.DateTimeField(widget=widget, **options)
         case "email":
             return forms.EmailField(**options)
@@ -197,6 +207,26 @@ def _rows(label: str, user: Any) -> Any:
         return None
     newest = model._default_manager.order_by("-pk").values("pk")[:_MOST_ROWS]
     return model._default_manager.filter(pk__in=list(newest.values_list("pk", flat=True)))
+
+
+def _asked(field: forms.Field, value: Json) -> Any:
+    """Return what a field shows of a value."""
+    if isinstance(field, forms.TypedMultipleChoiceField):
+        return [as_json(item) for item in value] if isinstance(value, list) else value
+    if isinstance(field, JsonField | forms.TypedChoiceField):
+        return as_json(value)
+    if isinstance(field, _LinesField) and isinstance(value, list):
+        return "\n".join(map(str, value))
+    if isinstance(field, forms.DateTimeField) and isinstance(value, str):
+        return _parsed(parse_datetime, value)
+    return value
+
+
+def _parsed(parse: Callable[[str], object], text: str) -> object:
+    try:
+        return parse(text) or text
+    except ValueError:
+        return text
 
 
 def _plain(field: forms.Field, value: Any) -> Json:

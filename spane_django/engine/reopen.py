@@ -17,10 +17,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from django.db.models import QuerySet
+
 from ..core.errors import SpaneError
 from ..core.json import Json
 from ..core.plan import Ended, Progress, reopen
-from ..core.rewind import rewind
+from ..core.rewind import Rewound, rewind
 from ..core.statuses import (
     ExecutionEvent,
     ExecutionStatus,
@@ -47,6 +49,14 @@ if TYPE_CHECKING:
 
 class UnknownNodeRun(SpaneError):
     """The execution has no run of this node."""
+
+
+class UnknownDeadLetter(SpaneError):
+    """There is no such dead letter."""
+
+
+class NothingToRetry(UnknownDeadLetter):
+    """The execution has no open dead letter, so there is nothing to retry."""
 
 
 @dataclass(slots=True)
@@ -91,13 +101,22 @@ def standing(execution_id: UUID) -> Standing:
         AlreadyUndone: its work has been undone.
     """
     execution = locked(execution_id)
+    return as_it_stands(execution, execution.node_runs.select_for_update(of=("self",)))
+
+
+def as_it_stands(execution: Execution, runs: QuerySet[NodeRun]) -> Standing:
+    """Return how an execution stands that can go on, by what is to be read of its node runs.
+
+    Raises:
+        ClearedData: its data are gone.
+        AlreadyUndone: its work has been undone.
+    """
     require_data(execution)
     require_not_undone(execution)
-    runs = execution.node_runs.select_for_update(of=("self",)).defer("output", "checkpoint")
     return Standing(
         execution=execution,
         version=prepared(execution.version_id),
-        runs={run.node_id: run for run in runs.order_by("id")},
+        runs={run.node_id: run for run in runs.defer("output", "checkpoint").order_by("id")},
     )
 
 
@@ -139,14 +158,23 @@ def run_anew(
     Raises:
         UnknownNodeRun, IllegalTransition: nothing has changed.
     """
-    for node_id in node_ids:
-        after_node(NodeStatus(found.run(node_id).status), NodeEvent.RERUN)
-    version = found.version
-    back = rewind(version.graph, found.ended, found.active, version.joins, node_ids)
+    back = going_back(found, node_ids)
     for node_id in back.first:
         _give(found.runs[node_id], given)
     _Change(found, now).apply(back.first, back.undone, back.progress)
     return sorted(back.undone)
+
+
+def going_back(found: Standing, node_ids: Collection[str]) -> Rewound:
+    """Return what becomes of an execution if these nodes run anew; change nothing.
+
+    Raises:
+        UnknownNodeRun, IllegalTransition: a node cannot.
+    """
+    for node_id in node_ids:
+        after_node(NodeStatus(found.run(node_id).status), NodeEvent.RERUN)
+    version = found.version
+    return rewind(version.graph, found.ended, found.active, version.joins, node_ids)
 
 
 def resolve_letters(

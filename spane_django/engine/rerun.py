@@ -30,8 +30,7 @@ from .by_hand import checked_output, give_output, read_execution, value_faults, 
 from .clear import require_data
 from .control import locked
 from .db import atomic
-from .reopen import UnknownNodeRun, resolve_letters, run_anew, standing
-from .retry import NothingToRetry
+from .reopen import NothingToRetry, UnknownNodeRun, resolve_letters, run_anew, standing
 from .sequels import require_not_undone
 from .takeover import take_over
 from .versions import PreparedVersion, prepared
@@ -64,6 +63,22 @@ class In(StrEnum):
     LATEST = "latest"
 
 
+def version_in(which: In, version_id: int) -> PreparedVersion:
+    """Return the version in which something of this one is to run again.
+
+    Raises:
+        InvalidInput: it is a part of a workflow, which is no workflow of its own.
+    """
+    version = prepared(version_id)
+    if which is In.SAME:
+        return version
+    if version.part:
+        message = "a part of a workflow runs in the version of the whole: run that again"
+        raise InvalidInput([Fault("version", "is_part", message)])
+    workflow = Workflow.objects.get(pk=version.workflow_id)
+    return prepared(workflow.current_version_id or version.id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
     """What is to run again, and how.
@@ -93,7 +108,7 @@ class Rerun:
 
 
 @dataclass(frozen=True, slots=True)
-class _Values:
+class Values:
     """What is given by hand, as columns hold it."""
 
     input: Json = None
@@ -130,10 +145,8 @@ def rerun_from(
         IllegalTransition: a node that is to run again has not ended; in the latest version: the
             execution has not.
     """
-    version = prepared(version_of(execution_id))
-    if rerun.version is In.LATEST:
-        version = _latest(version)
-    values = _checked(rerun, version, now=now)
+    version = version_in(rerun.version, version_of(execution_id))
+    values = checked(rerun, version, now=now)
     with atomic():
         if rerun.version is In.LATEST:
             done = _in_latest(execution_id, version, rerun, values, now=now, by=by)
@@ -147,13 +160,13 @@ def rerun_from(
 
 
 def _in_same(
-    execution_id: UUID, rerun: Rerun, values: _Values, *, now: datetime, by: AbstractBaseUser | None
+    execution_id: UUID, rerun: Rerun, values: Values, *, now: datetime, by: AbstractBaseUser | None
 ) -> _Done:
     found = standing(execution_id)
     execution = found.execution
     before: dict[str, Json] = {"status": execution.status}
     failed = [key for key, run in found.runs.items() if run.status == NodeStatus.FAILED]
-    nodes = _nodes(execution_id, rerun, failed, found.version)
+    nodes = nodes_of(execution_id, rerun, failed, found.version)
     if rerun.start is From.START and rerun.has_input:
         before["input"] = shown(execution.input)
         execution.input = values.input
@@ -172,19 +185,13 @@ def _in_latest(
     execution_id: UUID,
     version: PreparedVersion,
     rerun: Rerun,
-    values: _Values,
+    values: Values,
     *,
     now: datetime,
     by: AbstractBaseUser | None,
 ) -> _Done:
     original = locked(execution_id)
-    require_data(original)
-    if rerun.start is not From.START:
-        require_not_undone(original)
-    status = ExecutionStatus(original.status)
-    after_execution(status, ExecutionEvent.REOPENED)
-    failed = list(original.node_runs.failed().values_list("node_id", flat=True))
-    barred = _nodes(execution_id, rerun, failed, version)
+    barred = barred_in(version, original, rerun)
     is_whole = rerun.start is From.START and rerun.has_input
     data = values.input if is_whole else original.input
     new = take_over(original, version, barred, data, now=now, by=by)
@@ -195,7 +202,21 @@ def _in_latest(
     return _Done(new.pk, {"status": original.status}, after)
 
 
-def _give(run: NodeRun, rerun: Rerun, values: _Values, *, now: datetime) -> None:
+def barred_in(version: PreparedVersion, original: Execution, rerun: Rerun) -> list[str]:
+    """Return the nodes that are not taken over from an older execution; change nothing.
+
+    Raises:
+        As `rerun_from`.
+    """
+    require_data(original)
+    if rerun.start is not From.START:
+        require_not_undone(original)
+    after_execution(ExecutionStatus(original.status), ExecutionEvent.REOPENED)
+    failed = list(original.node_runs.failed().values_list("node_id", flat=True))
+    return nodes_of(original.pk, rerun, failed, version)
+
+
+def _give(run: NodeRun, rerun: Rerun, values: Values, *, now: datetime) -> None:
     if rerun.has_output:
         give_output(run, values.output, rerun.next_nodes, now=now)
         return
@@ -217,18 +238,17 @@ def _ready_run(execution: Execution, node_id: str) -> NodeRun:
     return run
 
 
-def _latest(version: PreparedVersion) -> PreparedVersion:
-    if version.part:
-        message = "a part of a workflow runs in the version of the whole: run that again"
-        raise InvalidInput([Fault("version", "is_part", message)])
-    workflow = Workflow.objects.get(pk=version.workflow_id)
-    return prepared(workflow.current_version_id or version.id)
-
-
-def _nodes(
+def nodes_of(
     execution_id: UUID, rerun: Rerun, failed: list[str], version: PreparedVersion
 ) -> list[str]:
-    """Return the nodes that are to run."""
+    """Return the nodes that are to run.
+
+    Args:
+        failed: Those that have failed for good.
+
+    Raises:
+        NothingToRetry: no node has failed.
+    """
     if rerun.start is From.START:
         return list(version.graph.roots)
     if rerun.start is From.NODE:
@@ -238,7 +258,7 @@ def _nodes(
     return failed
 
 
-def _checked(rerun: Rerun, version: PreparedVersion, *, now: datetime) -> _Values:
+def checked(rerun: Rerun, version: PreparedVersion, *, now: datetime) -> Values:
     """Return what is given by hand, once everything fits together.
 
     Raises:
@@ -254,7 +274,7 @@ def _checked(rerun: Rerun, version: PreparedVersion, *, now: datetime) -> _Value
     if rerun.has_output and rerun.node_id is not None:
         output = checked_output(version, rerun.node_id, rerun.output, rerun.next_nodes, now=now)
     data = payloads.stored(rerun.input, now=now) if rerun.has_input else None
-    return _Values(data, output)
+    return Values(data, output)
 
 
 def fitting_faults(rerun: Rerun) -> Iterator[Fault]:

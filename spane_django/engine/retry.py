@@ -3,11 +3,13 @@
 Rerunning a node makes it ready and opens the fate of what hangs on it and of all that was
 cancelled: `reopen` writes what each is now, and the execution runs.  A dead letter that is
 retried or discarded is marked so, never deleted.  A replay is a new execution, linked to the
-old one.  To run more than one node of an execution anew is in `rerun`.
+old one, of the same version or of the latest, with the same input or another.  To run more than
+one node of an execution anew is in `rerun`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -15,6 +17,7 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from ..core.errors import SpaneError
+from ..core.json import Json
 from ..core.statuses import NodeStatus
 from ..models import DeadLetter, Execution
 from ..models.payloads import load
@@ -22,7 +25,15 @@ from .audit import record
 from .clear import require_data
 from .control import UnknownExecution, locked
 from .db import atomic
-from .reopen import UnknownNodeRun, resolve_letters, run_again, standing
+from .reopen import (
+    NothingToRetry,
+    UnknownDeadLetter,
+    UnknownNodeRun,
+    resolve_letters,
+    run_again,
+    standing,
+)
+from .rerun import UNCHANGED, In, version_in
 from .start import IdempotencyConflict, OnDuplicate, StartOptions, start_version
 
 if TYPE_CHECKING:
@@ -34,16 +45,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-class UnknownDeadLetter(SpaneError):
-    """There is no such dead letter."""
-
-
 class ResolvedDeadLetter(SpaneError):
     """The dead letter has been retried or discarded already."""
-
-
-class NothingToRetry(UnknownDeadLetter):
-    """The execution has no open dead letter, so there is nothing to retry."""
 
 
 def retry_dead_letter(
@@ -112,16 +115,21 @@ def replay(
     reason: str = "",
     idempotency_key: str | None = None,
     trigger: str = "",
+    input: Json = UNCHANGED,
+    version: In = In.SAME,
 ) -> Execution:
-    """Start a new execution of the same version with the same input, linked to the original.
+    """Start a new execution with the same input, or another, linked to the original.
 
     Args:
+        input: What it starts with; as the original did, if nothing is given.
+        version: That of the original, or the latest.
         idempotency_key: A second replay with the same key gives the first one back.
         trigger: Who starts it; "": code.
 
     Raises:
         IdempotencyConflict: the key was used before, and not for a replay of this execution.
         UnknownExecution: there is none.
+        InvalidInput: the input is refused, or a part of a workflow is to run in the latest version.
         ClearedData: its input is gone.
         PayloadUnavailable: its input cannot be read from the file storage.
     """
@@ -131,7 +139,27 @@ def replay(
     if idempotency_key is not None and (known := _replayed(original, idempotency_key)):
         return known
     require_data(original)
-    options = StartOptions(
+    options = replace(_as_before(original), by=by, idempotency_key=idempotency_key, trigger=trigger)
+    # Large data are copied: each execution has files of its own.
+    data = load(original.input) if input is UNCHANGED else input
+    version_id = version_in(version, original.version_id).id
+    try:
+        with atomic():
+            replayed = start_version(version_id, data, now=now, options=options)
+            made: dict[str, Json] = {"execution": str(replayed), "in": version.value}
+            if input is not UNCHANGED:
+                made["input"] = input
+            record("replay", now=now, by=by, execution_id=original.pk, after=made, reason=reason)
+    except IntegrityError:
+        if idempotency_key is None or not (known := _replayed(original, idempotency_key)):
+            raise
+        return known
+    return Execution.objects.select_related("workflow").get(pk=replayed)
+
+
+def _as_before(original: Execution) -> StartOptions:
+    """Return the options of a start that is like that of an execution, and no duplicate of it."""
+    return StartOptions(
         priority=original.priority,
         key=original.key or None,
         tenant=original.tenant,
@@ -139,23 +167,8 @@ def replay(
         subject_id=original.subject_id,
         on_duplicate=OnDuplicate.ALLOW,
         duplicate_key=original.duplicate_key,
-        by=by,
         replay_of=original.pk,
-        idempotency_key=idempotency_key,
-        trigger=trigger,
     )
-    # Large data are copied: each execution has files of its own.
-    data = load(original.input)
-    try:
-        with atomic():
-            replayed = start_version(original.version_id, data, now=now, options=options)
-            made = {"execution": str(replayed)}
-            record("replay", now=now, by=by, execution_id=original.pk, after=made, reason=reason)
-    except IntegrityError:
-        if idempotency_key is None or not (known := _replayed(original, idempotency_key)):
-            raise
-        return known
-    return Execution.objects.select_related("workflow").get(pk=replayed)
 
 
 def _replayed(original: Execution, key: str) -> Execution | None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from ..core.ids import uuid7
 from ..core.json import Json, encode
-from ..core.plan import Ended
+from ..core.plan import Ended, Progress
 from ..core.replan import replan
 from ..core.rewind import carried
 from ..core.statuses import ExecutionStatus, NodeStatus
@@ -50,15 +50,26 @@ def take_over(
         barred: Nodes that are to run again even though they have completed.
         data: The input as a column holds it.
     """
-    kept = carried(version.graph, _finished(original, version), version.joins, barred)
+    kept, progress = taken_over(original, version, barred)
     execution_id = _insert(original, version, data, now=now, by=by)
     _copy(original, execution_id, kept, version, now=now)
     row = statements().lock({execution_id})[execution_id]
-    steps = carry_out(row, replan(version.graph, kept, (), version.joins), now=now)
+    steps = carry_out(row, progress, now=now)
     todo = conclude(steps.ended, now=now)
     todo.queues |= steps.left
     follow_up_on_commit(todo, now=now)
     return Execution.objects.select_related("workflow").get(pk=execution_id)
+
+
+def taken_over(
+    original: Execution, version: PreparedVersion, barred: Collection[str]
+) -> tuple[dict[str, Ended], Progress]:
+    """Return what an execution of ``version`` takes over of an older one, and the fate of the rest.
+
+    Nothing is changed.
+    """
+    kept = carried(version.graph, _finished(original, version), version.joins, barred)
+    return kept, replan(version.graph, kept, (), version.joins)
 
 
 def _finished(original: Execution, version: PreparedVersion) -> dict[str, Ended]:

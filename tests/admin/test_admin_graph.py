@@ -117,27 +117,6 @@ def test_a_node_completed_by_hand_hands_on_what_was_given(boss: Client):
     assert run_of(execution, "after").status == "ready"
 
 
-def test_a_rerun_from_a_node_can_be_given_another_input(boss: Client):
-    execution = ended(GOOD)
-
-    form = {"version": "same", "gives_input": "on", "input": '{"greeting": "again"}'}
-    boss.post(verb_page(execution, "rerun", "tell"), form)
-    work()
-
-    assert run_of(execution, "tell").output == {"greeting": "again"}
-    assert run_of(execution, "tell").attempt == 2
-
-
-def test_a_rerun_in_the_current_version_leads_to_the_new_execution(boss: Client):
-    execution = ended(GOOD)
-
-    response = boss.post(verb_page(execution, "rerun", "tell"), {"version": "latest"})
-
-    newest = Execution.objects.latest("id")
-    assert newest != execution
-    assert response["Location"] == page_of(newest)
-
-
 def test_a_delay_can_be_cut_short(boss: Client):
     execution = ended(SLOW)
 
@@ -172,7 +151,6 @@ def test_text_that_is_no_json_changes_nothing(boss: Client):
     [
         ("retry", "retry_execution"),
         ("retry-now", "retry_execution"),
-        ("rerun", "retry_execution"),
         ("complete", "complete_node"),
         ("skip", "skip_node"),
     ],
@@ -202,8 +180,9 @@ def test_verbs_are_offered_where_they_are_possible(boss: Client):
     of_failed = boss.get(f"{page_of(failed)}?node=explode").content.decode()
     of_waiting = boss.get(f"{page_of(waiting)}?node=greet").content.decode()
 
-    assert all(f"/nodes/{verb}/" in of_failed for verb in ("retry", "rerun", "complete", "skip"))
-    assert "/nodes/rerun/" not in of_waiting
+    assert all(f"/nodes/{verb}/" in of_failed for verb in ("retry", "complete", "skip"))
+    assert "?node=explode&amp;from=node%3Aexplode" in of_failed
+    assert "from=node" not in of_waiting
     assert "/nodes/skip/" in of_waiting
 
 

@@ -94,8 +94,9 @@ def test_pages_of_executions_and_workflows_keep_to_the_policy_in_every_size_and_
         "groups": reverse("admin:spane_django_deadletter_groups"),
         "dashboard": reverse("admin:spane_django_dashboard_changelist"),
         "node": page_of(failed.node_runs.get(node_id="explode")),
-        "rerun": f"{reverse('admin:spane_django_execution_node', args=[failed.pk, 'rerun'])}"
-        "?node=explode",
+        "rerun": f"{reverse('admin:spane_django_execution_replay', args=[failed.pk])}"
+        "?from=node:explode",
+        "replay": reverse("admin:spane_django_execution_replay", args=[wide.pk]),
         "start": reverse("admin:spane_django_workflow_start", args=[failed.workflow_id]),
     }.items():
         here.go(path)
