@@ -19,7 +19,8 @@ from django.utils.translation import gettext_lazy as _
 
 from ..clock import now as current_time
 from ..core.ids import first_id
-from ..models import DeadLetter, Workflow
+from ..core.statuses import ExecutionStatus
+from ..models import DeadLetter, Execution, Workflow
 from .base import scope_in
 
 _HEX_DIGITS = 32
@@ -93,6 +94,26 @@ class LevelFilter(DefaultFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         asks = any(request.GET.get(name) for name in self._ASKS_FOR_ALL)
         return queryset if asks or self.value() == self.ALL else queryset.filter(parent=None)
+
+
+class FailedFilter(admin.SimpleListFilter):
+    """Narrows workflows to those of which an execution has failed in the past 24 hours."""
+
+    title = _("failures")
+    parameter_name = "failed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("24h", _("in the past 24 hours")), ("none", _("none in the past 24 hours"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in ("24h", "none"):
+            return queryset
+        since = current_time() - PERIODS["24h"][1]
+        failed = scope_in(request).within(Execution.objects.top_level())
+        failed = failed.filter(status=ExecutionStatus.FAILED, finished_at__gte=since)
+        ids = failed.order_by().values("workflow")
+        is_asked = self.value() == "24h"
+        return queryset.filter(pk__in=ids) if is_asked else queryset.exclude(pk__in=ids)
 
 
 class WorkflowFilter(admin.RelatedFieldListFilter):

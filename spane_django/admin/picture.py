@@ -8,7 +8,7 @@ stand behind one box, which tells how many of them have which status and opens w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from ..core.definition import Definition
 from ..core.fold import Folded, fold
+from ..core.graph import Graph
 from ..core.layout import BOX_HEIGHT, BOX_WIDTH, Layout, Point, lay_out
 from ..core.statuses import NodeStatus
 from ..models import NodeRun, WorkflowVersion
@@ -25,8 +26,8 @@ from .present import ICONS, WORDS
 MOST_BOXES = 1_000
 """More are drawn only when somebody asks for it: the rest of the page is there at once."""
 
-_LABEL_CHARACTERS = 19
-_HINT_CHARACTERS = 24
+LABEL_CHARACTERS = 19
+HINT_CHARACTERS = 24
 # Of nodes behind one box, the first of these that any of them has is the box's.
 _URGENCY = (
     NodeStatus.FAILED, NodeStatus.RUNNING, NodeStatus.WAITING, NodeStatus.READY,
@@ -64,10 +65,20 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An edge; ``kind`` is ``taken``, ``left`` (nothing came along it) or empty: not yet known."""
+    """An edge.
+
+    Attributes:
+        kind: ``taken``, ``left`` (nothing came along it) or empty: not yet known; between two
+            versions what has become of it.
+        mark: A sign that stands in the middle of it, at ``x`` and ``y``; `said` says it in words.
+    """
 
     path: str
     kind: str
+    mark: str = ""
+    said: str = ""
+    x: str = ""
+    y: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +135,7 @@ def picture_of(
             for node, corner in drawn.layout.boxes.items()
         ],
         lines=[
-            Line(_path(points), _kind(of_box[parent], of_box[child]))
+            Line(path(points), _kind(of_box[parent], of_box[child]))
             for (parent, child), points in drawn.layout.lines.items()
         ],
     )
@@ -142,18 +153,20 @@ def _drawn(version_id: int, content_hash: str, opened: tuple[str, ...]) -> _Draw
     """Return the layout of a version; a draft that has changed has another hash."""
     definition = Definition(WorkflowVersion.objects.get(pk=version_id).definition)
     types = {node.id: node.type for node in definition.nodes.values()}
-    # What is opened is no longer like the others.
-    likeness = {**types, **{node: f"{node} opened" for node in _behind(definition, types, opened)}}
-    folded = fold(definition.graph, likeness)
+    folded = folded_graph(definition.graph, types, opened)
     return _Drawn(folded, lay_out(folded.graph), types)
 
 
-def _behind(
-    definition: Definition, types: Mapping[str, str], opened: Sequence[str]
-) -> Iterator[str]:
-    members = fold(definition.graph, types).members if opened else {}
-    for group in opened:
-        yield from members.get(group, ())
+def folded_graph(graph: Graph, likeness: Mapping[str, str], opened: Sequence[str]) -> Folded:
+    """Put nodes that are alike behind one box, except those of groups that were opened.
+
+    Args:
+        likeness: By node, what it has in common with others, such as its type.
+    """
+    members = fold(graph, likeness).members if opened else {}
+    # What is opened is no longer like the others.
+    alone = {node: f"{node} opened" for group in opened for node in members.get(group, ())}
+    return fold(graph, {**likeness, **alone})
 
 
 class _Of:
@@ -184,11 +197,11 @@ def _box(node: str, corner: Point, of_box: _Of, kind: str, url_of: UrlOf) -> Box
         node_id=node,
         x=f"{corner[0]:.0f}",
         y=f"{corner[1]:.0f}",
-        label=_cut(name if many == 1 else f"{many} × {kind}", _LABEL_CHARACTERS),
-        title="" if many == 1 and len(name) <= _LABEL_CHARACTERS else f"{name} ({kind}): {said}",
+        label=cut(name if many == 1 else f"{many} × {kind}", LABEL_CHARACTERS),
+        title="" if many == 1 and len(name) <= LABEL_CHARACTERS else f"{name} ({kind}): {said}",
         status=of_box.status,
         icon=ICONS[of_box.status] if of_box.status and many == 1 else "",
-        said=_cut(said if of_box.is_known or many == 1 else name, _HINT_CHARACTERS),
+        said=cut(said if of_box.is_known or many == 1 else name, HINT_CHARACTERS),
         url=url_of(node),
         is_group=many > 1,
     )
@@ -205,7 +218,7 @@ def _kind(parent: _Of, child: _Of) -> str:
 _FINAL = [status.value for status in NodeStatus if status.is_final]
 
 
-def _path(points: Sequence[Point]) -> str:
+def path(points: Sequence[Point]) -> str:
     """Return a line through points that leaves and arrives level."""
     parts = [f"M{points[0][0]:.0f} {points[0][1]:.0f}"]
     for (x, y), (to_x, to_y) in pairwise(points):
@@ -217,5 +230,6 @@ def _path(points: Sequence[Point]) -> str:
     return "".join(parts)
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """Return a text, shortened to what fits."""
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -46,6 +46,9 @@ ICONS = {
     "info": "i",
     "warning": "!",
     "error": "✕",
+    "added": "+",
+    "removed": "−",
+    "changed": "~",
 }
 WORDS: Mapping[str, str | Promise] = {
     "pending": gettext_lazy("pending"),
@@ -61,6 +64,9 @@ WORDS: Mapping[str, str | Promise] = {
     "info": gettext_lazy("info"),
     "warning": gettext_lazy("warning"),
     "error": gettext_lazy("error"),
+    "added": gettext_lazy("added"),
+    "removed": gettext_lazy("removed"),
+    "changed": gettext_lazy("changed"),
 }
 
 

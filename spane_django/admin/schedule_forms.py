@@ -62,8 +62,11 @@ class ScheduleForm(forms.Form):
     start_time = _moment(_("From"))
     expires = _moment(_("Until"))
 
-    def __init__(self, data: Any, *, schedule: Schedule | None, scope: Scope) -> None:
-        super().__init__(data, initial=_initial(schedule) if schedule else None)
+    def __init__(
+        self, data: Any, *, schedule: Schedule | None, scope: Scope, workflow: str | None = None
+    ) -> None:
+        initial = _initial(schedule) if schedule else {"workflow": workflow}
+        super().__init__(data, initial=initial)
         self._schedule = schedule
         self._scope = scope
         self._kept_input: Json = None

@@ -147,7 +147,9 @@ class ScheduleAdmin(VerbsAdmin):
         """Show the form that makes or changes a schedule, or do it."""
         schedule = self._chosen(request, pk, "add" if pk is None else "change")
         given = request.POST if request.method == "POST" else None
-        form = ScheduleForm(given, schedule=schedule, scope=scope_in(request))
+        form = ScheduleForm(
+            given, schedule=schedule, scope=scope_in(request), workflow=request.GET.get("workflow")
+        )
         if schedule is not None and not self.has_payload_permission(request):
             form.keep_input()
         if form.is_valid():

@@ -1,30 +1,40 @@
-"""Workflows and their versions: what runs, which version of it, and how it has been going."""
+"""Workflows and their versions: what runs, which version of it, and how it has been going.
+
+Here are the two lists, the graph of a workflow and the page of a version.  What is beside the
+graph is in `workflow_tabs` and `versions`; a workflow is started in `starting`.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from ..authoring.transfer import Form, written
 from ..clock import now as current_time
+from ..core.diff import Diff, nodes_in
 from ..core.histogram import added, quantile
+from ..core.json import Json
 from ..core.statuses import ExecutionStatus
 from ..engine import enable as enabling
 from ..engine.scope import Scope
 from ..models import Execution, Rollup, Workflow, WorkflowVersion
 from ..observability.rollups import history, totals
 from .base import ReadOnlyAdmin, Rows, scope_in
-from .filters import WorkflowFilter
-from .picture import picture_of
+from .diff_picture import picture_between
+from .filters import FailedFilter, WorkflowFilter
+from .picture import Picture, picture_of
 from .present import (
     chip,
     code,
@@ -37,12 +47,11 @@ from .present import (
     pretty,
     query,
 )
-from .starting import StartingAdmin
-from .verbs import Order, Verb
+from .verbs import AT_ONCE, Order, Verb
+from .versions import VersionsAdmin, diff_url, stage_of
 
 _DAY = timedelta(hours=24)
 _ENDS = ("completed", "failed", "cancelled")
-_VERSIONS = 20
 DEFINITION_CHARACTERS = 100_000
 
 
@@ -91,19 +100,28 @@ DISABLE = Verb(
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(StartingAdmin):
+class WorkflowAdmin(VersionsAdmin):
     """Workflows: see, start, enable and disable them; definitions are published."""
 
+    change_form_template = "admin/spane_django/workflow/graph.html"
+
     list_display = ("identity", "standing", "current", "sparkline", "lately", "slowest")
-    list_filter = ("is_enabled",)
+    list_filter = ("is_enabled", FailedFilter)
     list_select_related = ("current_version",)
     list_defer = ("description", "current_version__definition")
     search_fields = ("key", "name")
     sortable_by = ("identity",)
     verbs = (ENABLE, DISABLE)
-    fields = ("key", "current", "description", "created", "lately", "all_executions")
+    fields = ("description", "created", "lately", "all_executions")
     empty_hint = _("No workflow has been published yet. Publish a definition:")
     empty_command = "python manage.py spane_publish workflow.json"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.export_view)
+        return [
+            path("<int:pk>/export/", view, name="spane_django_workflow_export"),
+            *super().get_urls(),
+        ]
 
     def prepare(self, rows: list[Any], scope: Scope) -> None:
         now = current_time()
@@ -126,18 +144,21 @@ class WorkflowAdmin(StartingAdmin):
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         self.prepare([obj], scope_in(request))
-        versions = obj.versions.whole().order_by("-number").defer("definition")
         return {
-            **super().page(request, obj),
-            "may_start": self.has_run_permission(request),
-            "versions": [
-                (version, _stage(version), instant(version.published_at))
-                for version in versions.select_related("published_by")[:_VERSIONS]
-            ],
-            "versions_url": list_of(WorkflowVersion, self.site, workflow__id__exact=obj.pk),
+            **self.frame(request, obj, "graph"),
             "definition": _definition(obj.current_version),
             **_picture(request, obj.current_version),
         }
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        if self.has_view_permission(request):
+            actions["export_selected"] = (_export, "export_selected", _("Export as JSON"))
+        return actions
+
+    def export_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Answer with the current definition as a file."""
+        return exported([self.workflow_for(request, pk)])
 
     @admin.display(description=_("status"))
     def standing(self, workflow: Workflow) -> SafeString:
@@ -221,7 +242,28 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
         return WholeVersions
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        return {"definition": _definition(obj), **_picture(request, obj)}
+        return {
+            "title": str(obj),
+            "subtitle": None,
+            "chip": stage_of(obj),
+            "workflow_url": page_of(Workflow, obj.workflow_id, self.site),
+            "diffs": self._diffs(obj),
+            "definition": _definition(obj),
+            **_picture(request, obj),
+        }
+
+    def _diffs(self, version: WorkflowVersion) -> list[tuple[Any, str]]:
+        """Return addresses of differences: from the version before, and from or to the current."""
+        if version.part:
+            return []
+        current = version.workflow.current_version
+        others = version.workflow.versions.whole().filter(number__lt=version.number)
+        before = others.order_by("-number").values_list("number", flat=True).first()
+        pk, number = version.workflow_id, version.number
+        pairs = [(_("What it changed"), before, number)] if before else []
+        if current and current.number != number:
+            pairs.append((_("Differences to the current version"), number, current.number))
+        return [(label, diff_url(pk, self.site, one, other)) for label, one, other in pairs]
 
     @admin.display(description=_("version"))
     def identity(self, version: WorkflowVersion) -> SafeString:
@@ -233,7 +275,7 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("status"))
     def stage(self, version: WorkflowVersion) -> SafeString:
-        return _stage(version)
+        return stage_of(version)
 
     @admin.display(description=_("published"))
     def published(self, version: WorkflowVersion) -> SafeString | None:
@@ -245,32 +287,44 @@ def _picture(request: HttpRequest, version: WorkflowVersion | None) -> dict[str,
     if version is None:
         return {}
     selected, opened = request.GET.get("node", ""), request.GET.getlist("open")
-    nodes = {node["id"]: node for node in version.definition["nodes"]}
-    chosen = nodes.get(selected)
+    chosen = nodes_in(version.definition).get(selected)
+    asked: Any = {
+        "url_of": lambda node: f"{query(request, node=node)}#spane-node",
+        "group_url_of": lambda node: query(request, open=[*opened, node]),
+        "opened": opened,
+        "draws_all": "draw" in request.GET,
+    }
     return {
-        "picture": picture_of(
-            version,
-            url_of=lambda node: f"{query(request, node=node)}#spane-node",
-            group_url_of=lambda node: query(request, open=[*opened, node]),
-            opened=opened,
-            draws_all="draw" in request.GET,
-        ),
+        "picture": _drawn_draft(version, asked)
+        if _is_draft(version)
+        else picture_of(version, **asked),
         "draw_url": query(request, draw="all"),
         "selected": selected,
         "node_definition": chosen and pretty(chosen),
     }
 
 
-def _stage(version: WorkflowVersion) -> SafeString:
-    return chip(_COLOURS[version.status], version.get_status_display())
+def _is_draft(version: WorkflowVersion) -> bool:
+    return version.status == WorkflowVersion.Status.DRAFT
 
 
-# The stages of a version in the colours of executions.
-_COLOURS: dict[str, str] = {
-    WorkflowVersion.Status.DRAFT: "pending",
-    WorkflowVersion.Status.PUBLISHED: "completed",
-    WorkflowVersion.Status.ARCHIVED: "skipped",
-}
+def _drawn_draft(version: WorkflowVersion, asked: Any) -> Picture:
+    """Return the picture of a draft, which may be anything that is JSON."""
+    return picture_between(version.definition, version.definition, Diff(), **asked).picture
+
+
+def exported(workflows: Iterable[Workflow]) -> HttpResponse:
+    """Return current definitions as a file: one as it is, several as a list."""
+    found = [one.current_version.definition for one in workflows if one.current_version]
+    document: Json = found[0] if len(found) == 1 else found
+    name = f"{document['id']}.json" if isinstance(document, dict) else "workflows.json"
+    response = HttpResponse(written(document, Form.JSON), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _export(own: WorkflowAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+    return exported(queryset.select_related("current_version").order_by("key")[:AT_ONCE])
 
 
 def _definition(version: WorkflowVersion | None) -> SafeString | None:

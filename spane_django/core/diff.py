@@ -84,8 +84,8 @@ class Diff:
 
 def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> Diff:
     """Return how ``after`` differs from ``before``."""
-    old, new = _nodes(before), _nodes(after)
-    old_edges, new_edges = _edges(old), _edges(new)
+    old, new = nodes_in(before), nodes_in(after)
+    old_edges, new_edges = edges_of(old), edges_of(new)
     changed = {key: list(_changes(_inner(old[key]), _inner(new[key]))) for key in old if key in new}
     return Diff(
         added={key: new[key] for key in sorted(new.keys() - old.keys())},
@@ -97,6 +97,19 @@ def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> Diff:
     )
 
 
+def nodes_in(raw: Mapping[str, Any]) -> dict[str, Json]:
+    """Return the nodes of a document by what a difference calls them."""
+    listed = raw.get("nodes")
+    nodes = listed if isinstance(listed, list) else []
+    return {_id(node, place): node for place, node in enumerate(nodes)}
+
+
+def edges_of(nodes: Mapping[str, Json]) -> set[Edge]:
+    """Return the edges that either end of them names; the other end may be missing."""
+    edges = {(key, other) for key, node in nodes.items() for other in _ends(node, "outputs")}
+    return edges | {(other, key) for key, node in nodes.items() for other in _ends(node, "inputs")}
+
+
 def _shown(change: Change) -> dict[str, Json]:
     shown: dict[str, Json] = {"path": change.path}
     if change.kind is not Kind.ADDED:
@@ -106,20 +119,9 @@ def _shown(change: Change) -> dict[str, Json]:
     return shown
 
 
-def _nodes(raw: Mapping[str, Any]) -> dict[str, Json]:
-    listed = raw.get("nodes")
-    nodes = listed if isinstance(listed, list) else []
-    return {_id(node, place): node for place, node in enumerate(nodes)}
-
-
 def _id(node: Json, place: int) -> str:
     given = node.get("id") if isinstance(node, dict) else None
     return given if isinstance(given, str) else f"#{place}"
-
-
-def _edges(nodes: Mapping[str, Json]) -> set[Edge]:
-    edges = {(key, other) for key, node in nodes.items() for other in _ends(node, "outputs")}
-    return edges | {(other, key) for key, node in nodes.items() for other in _ends(node, "inputs")}
 
 
 def _ends(node: Json, side: str) -> list[str]:

@@ -93,6 +93,7 @@ def publish_draft(
     by: AbstractBaseUser | None = None,
     check_nodes: bool = True,
     tenant: str = "",
+    reason: str = "",
 ) -> WorkflowVersion:
     """Make the draft of a workflow its current version, with the next number.
 
@@ -109,7 +110,7 @@ def publish_draft(
         draft = _draft(workflow, tenant)
         raw = draft.definition
         draft.delete()
-        return publish(raw, now=now, by=by, check_nodes=check_nodes, tenant=tenant)
+        return publish(raw, now=now, by=by, check_nodes=check_nodes, tenant=tenant, reason=reason)
 
 
 def discard_draft(

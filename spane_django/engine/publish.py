@@ -57,6 +57,7 @@ def publish(
     by: AbstractBaseUser | None = None,
     check_nodes: bool = True,
     tenant: str = "",
+    reason: str = "",
 ) -> WorkflowVersion:
     """Make ``raw`` the current version of its workflow.
 
@@ -68,6 +69,7 @@ def publish(
         check_nodes: False leaves unknown types and configs that do not fit to be found when
             the node runs: for a process that does not have the workers' node types.
         tenant: Whose workflow it is; "": everybody's.
+        reason: Why, for the audit trail.
 
     Locks:
         The workflow, so that two publishers get two numbers.
@@ -95,7 +97,7 @@ def publish(
         before = {"current": current.number} if current else None
         after = {"current": version.number}
         target = Owned(str(version), tenant)
-        record("publish", now=now, by=by, target=target, before=before, after=after)
+        record("publish", now=now, by=by, target=target, before=before, after=after, reason=reason)
         # After the commit: gates are not locked for as long as a host's transaction takes.
         on_commit(lambda: align(rules_in(definition, version.pk, tenant=tenant), now=now))
     return version

@@ -651,7 +651,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'audit entry',
                 'verbose_name_plural': 'audit entries',
                 'ordering': ('-id',),
-                'indexes': [models.Index(fields=['execution_id', '-id'], name='spane_audit_by_execution'), models.Index(fields=['-at'], name='spane_audit_by_time'), models.Index(condition=models.Q(('tenant', ''), _negated=True), fields=['tenant', '-id'], name='spane_audit_by_tenant')],
+                'indexes': [models.Index(fields=['execution_id', '-id'], name='spane_audit_by_execution'), models.Index(fields=['-at'], name='spane_audit_by_time'), models.Index(condition=models.Q(('target', ''), _negated=True), fields=['target', '-id'], name='spane_audit_by_target'), models.Index(condition=models.Q(('tenant', ''), _negated=True), fields=['tenant', '-id'], name='spane_audit_by_tenant')],
             },
         ),
         migrations.CreateModel(

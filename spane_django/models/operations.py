@@ -64,6 +64,9 @@ class AuditEntry(models.Model):
             models.Index(fields=["execution_id", "-id"], name="spane_audit_by_execution"),
             models.Index(fields=["-at"], name="spane_audit_by_time"),
             models.Index(
+                fields=["target", "-id"], condition=~Q(target=""), name="spane_audit_by_target"
+            ),
+            models.Index(
                 fields=["tenant", "-id"], condition=~Q(tenant=""), name="spane_audit_by_tenant"
             ),
         )

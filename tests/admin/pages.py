@@ -43,6 +43,10 @@ def page_of(row: Model) -> str:
     return reverse(f"admin:spane_django_{row._meta.model_name}_change", args=[row.pk])
 
 
+def tab_of(workflow: Model, name: str, *more: object) -> str:
+    return reverse(f"admin:spane_django_workflow_{name}", args=[workflow.pk, *more])
+
+
 def verb_of(model: type[Model], verb: str) -> str:
     return reverse(f"admin:spane_django_{model._meta.model_name}_verb", args=[verb])
 

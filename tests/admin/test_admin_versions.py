@@ -8,7 +8,7 @@ from django.utils.timezone import now
 
 from spane_django.engine.drafts import archive, save_draft
 from spane_django.models import Workflow, WorkflowVersion
-from tests.admin.pages import list_of, page_of
+from tests.admin.pages import list_of, page_of, tab_of
 from tests.admin.stage import GOOD, published
 
 
@@ -33,8 +33,8 @@ def test_the_list_tells_what_each_version_is_and_leaves_parts_out(versions: Clie
     assert "node:m" not in page
 
 
-def test_the_page_of_a_workflow_shows_its_versions_and_no_parts(versions: Client) -> None:
-    page = versions.get(page_of(Workflow.objects.get())).content.decode()
+def test_a_workflow_shows_its_versions_and_no_parts(versions: Client) -> None:
+    page = versions.get(tab_of(Workflow.objects.get(), "versions")).content.decode()
 
     assert page.count(">v1</a>") == 1
     assert page.index("v3</a>") < page.index("draft") < page.index(">v2</a> (current)")
