@@ -19,10 +19,11 @@ from .dead_letters import DeadLetterAdmin
 from .executions import ExecutionAdmin
 from .gates import GateAdmin
 from .node_runs import LogLineAdmin, NodeRunAdmin
-from .runtime import ApiTokenAdmin, WorkerAdmin
+from .runtime import WorkerAdmin
 from .schedules import ScheduleAdmin
 from .secrets import SecretAdmin
 from .tenants import TenantAdmin
+from .tokens import ApiTokenAdmin
 from .triggers import TriggerAdmin
 from .webhooks import WebhookAdmin, WebhookDeliveryAdmin
 from .workflows import WorkflowAdmin, WorkflowVersionAdmin

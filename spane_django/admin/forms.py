@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from ..core.json import Json
+from ..core.json import Json, UnstorableValue, parse
 from ..core.redaction import HIDDEN
 from ..core.schema import Fault
 
@@ -82,3 +82,30 @@ def reason_field() -> forms.CharField:
 def as_json(value: object) -> str:
     """Return a value as it is put into a `JsonField`."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def as_text(value: Json) -> str:
+    """Return JSON as it is typed where text may be typed, too; None is empty."""
+    if value is None:
+        return ""
+    is_plain = isinstance(value, str) and read_text(value) == value
+    return str(value) if is_plain else as_json(value)
+
+
+def read_text(text: str) -> Json:
+    """Return what was typed: JSON, or else the text itself."""
+    try:
+        return parse(text.encode())
+    except UnstorableValue:
+        return text
+
+
+def mapping_text(value: Json) -> str:
+    """Return an expression, or an object of them, as it is typed."""
+    return value if isinstance(value, str) else as_text(value)
+
+
+def read_mapping(text: str) -> Json:
+    """Return an expression, or an object of them, as it was typed; None: nothing was."""
+    found = read_text(text)
+    return found if isinstance(found, dict) else text.strip() or None

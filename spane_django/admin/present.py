@@ -151,6 +151,17 @@ def block(text: str) -> SafeString:
     return format_html('<pre class="spane-block" tabindex="0" dir="ltr">{}</pre>', text)
 
 
+def command(text: str) -> SafeString:
+    """Return text that is there to be copied, in a box like that of `block`."""
+    return format_html(
+        '<pre class="spane-block spane-copied" tabindex="0" dir="ltr" data-copy="{}"'
+        ' data-copied="{}">{}</pre>',
+        _("Copy"),
+        _("Copied"),
+        text,
+    )
+
+
 def brief(text: str, limit: int = ERROR_CHARACTERS) -> str:
     """Return the first line of a text, cut off at ``limit`` characters."""
     line = text.strip().partition("\n")[0]

@@ -5,8 +5,9 @@ Times are of the current time zone of the admin, as everywhere on its pages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.apps import apps
@@ -16,11 +17,13 @@ from django.utils.translation import gettext_lazy as _
 from ..core.json import Json, encode
 from ..core.misfire import Misfire
 from ..engine.scope import Scope
-from ..models import Schedule, Workflow
+from ..models import Schedule
 from ..models.schedule import MISFIRES
 from ..triggers import schedules
 from ..triggers.schedules import MOST_MISSED, Wanted
+from ..triggers.solar import Solar
 from ..triggers.timing import Timing, read_timing
+from .editing import EngineForm, Made, OwnedForm
 from .forms import JsonField
 
 
@@ -28,10 +31,9 @@ def _moment(label: Any) -> forms.SplitDateTimeField:
     return forms.SplitDateTimeField(label=label, required=False, widget=AdminSplitDateTime())
 
 
-class ScheduleForm(forms.Form):
+class ScheduleForm(OwnedForm):
     """Everything that a schedule is."""
 
-    workflow = forms.ModelChoiceField(label=_("Workflow"), queryset=Workflow.objects.none())
     task: Any = forms.ModelChoiceField(
         label=_("Periodic task"), queryset=None, required=False,
         help_text=_("One that was made on the pages of Periodic Tasks; empty: a new one."),
@@ -52,6 +54,13 @@ class ScheduleForm(forms.Form):
         label=_("Interval"), required=False, min_value=1, help_text=_("Seconds.")
     )
     at = _moment(_("One time"))
+    event = forms.ChoiceField(label=_("Event of the sun"), required=False)
+    latitude = forms.FloatField(
+        label=_("Latitude"), required=False, help_text=_("Degrees north: 52.52")
+    )
+    longitude = forms.FloatField(
+        label=_("Longitude"), required=False, help_text=_("Degrees east: 13.4")
+    )
     given = JsonField(label=_("Input, as JSON"))
     misfire = forms.ChoiceField(label=_("Missed times"), choices=MISFIRES, initial=Misfire.ONCE)
     cap = forms.IntegerField(
@@ -62,42 +71,60 @@ class ScheduleForm(forms.Form):
     start_time = _moment(_("From"))
     expires = _moment(_("Until"))
 
+    field_order = ("workflow", "tenant", "task", "name")
+    sections = (
+        (
+            _("When: one of these"),
+            ("cron", "timezone", "every", "at", "event", "latitude", "longitude"),
+        ),
+        (_("Within"), ("start_time", "expires")),
+        (_("What is started"), ("given", "priority", "key")),
+        (_("What was missed"), ("misfire", "cap")),
+    )
+    paths: ClassVar[Mapping[str, str]] = {
+        "input": "given",
+        "startTime": "start_time",
+        "solar": "event",
+        "solar.event": "event",
+        "solar.latitude": "latitude",
+        "solar.longitude": "longitude",
+    }
+
     def __init__(
-        self, data: Any, *, schedule: Schedule | None, scope: Scope, workflow: str | None = None
+        self, data: Any, *, row: Schedule | None, scope: Scope, workflow: str | None = None
     ) -> None:
-        initial = _initial(schedule) if schedule else {"workflow": workflow}
-        super().__init__(data, initial=initial)
-        self._schedule = schedule
-        self._scope = scope
+        initial = _initial(row) if row else {"workflow": workflow}
+        super().__init__(data, row=row, scope=scope, initial=initial)
         self._kept_input: Json = None
-        workflows = scope.within(Workflow.objects.order_by("key"))
-        self.fields["workflow"].queryset = workflows  # type: ignore[attr-defined]
+        events = apps.get_model("django_celery_beat", "SolarSchedule")._meta.get_field("event")
+        self.fields["event"].choices = [("", "—"), *events.choices]  # type: ignore[attr-defined]
         tasks = apps.get_model("django_celery_beat", "PeriodicTask")._default_manager
         free = tasks.filter(spane_schedule=None) if scope.tenants is None else tasks.none()
-        if schedule is None and free.exists():
+        if row is None and free.exists():
             self.fields["task"].queryset = free  # type: ignore[attr-defined]
         else:
             del self.fields["task"]
 
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        names = [name for name in ("event", "latitude", "longitude") if name not in self.errors]
+        said = [name for name in names if given.get(name) not in (None, "")]
+        for name in set(names) - set(said) if said else ():
+            self.add_error(name, _("An event of the sun takes its place, too."))
+        return given
+
     def keep_input(self) -> None:
         """Neither show nor ask for the input of the schedule."""
         del self.fields["given"]
-        self._kept_input = self._schedule.input if self._schedule else None
+        self._kept_input = self.row.input if self.row else None
 
-    def save(self, *, now: datetime, by: Any) -> Schedule:
-        """Make or change the schedule.
-
-        Raises:
-            InvalidInput, UnknownWorkflow: nothing has been written.
-        """
+    def save(self, *, now: datetime, by: Any) -> Made:
+        """Make or change the schedule."""
         wanted = self._wanted()
-        if self._schedule is not None:
-            return schedules.change(self._schedule.pk, wanted, now=now, by=by)
-        tenant = self.cleaned_data["workflow"].tenant
-        if not tenant and self._scope.tenants:
-            tenant = min(self._scope.tenants)
+        if self.row is not None:
+            return Made(schedules.change(self.row.pk, wanted, now=now, by=by))
         task = self.cleaned_data.get("task")
-        return schedules.create(wanted, now=now, tenant=tenant, by=by, task=task)
+        return Made(schedules.create(wanted, now=now, tenant=self.tenant(), by=by, task=task))
 
     def _wanted(self) -> Wanted:
         data = self.cleaned_data
@@ -110,27 +137,34 @@ class ScheduleForm(forms.Form):
             cap=data["cap"],
             priority=data["priority"],
             key=data["key"],
-            is_enabled=self._schedule is None or not self._schedule.is_paused,
+            is_enabled=self.row is None or not self.row.is_paused,
             start_time=data["start_time"],
             expires=data["expires"],
         )
 
     def _timing(self) -> Timing | None:
         """Return the timing that was filled in; None: that of the row stays."""
-        data, before = self.cleaned_data, self._schedule and read_timing(self._schedule)
+        data, before = self.cleaned_data, self.row and read_timing(self.row)
         every = data["every"]
         timing = Timing(
             cron=data["cron"] or None,
             timezone=data["timezone"] or None,
             every=None if every is None else timedelta(seconds=every),
             at=data["at"],
+            solar=self._sun(),
         )
-        if before and (timing == before or (before.solar and timing == Timing())):
+        if before and timing == before:
             return None
         return None if data.get("task") and timing == Timing() else timing
 
+    def _sun(self) -> Solar | None:
+        data = self.cleaned_data
+        if not data["event"]:
+            return None
+        return Solar(data["event"], data["latitude"], data["longitude"])
 
-class BackfillForm(forms.Form):
+
+class BackfillForm(EngineForm):
     """A range."""
 
     start = forms.SplitDateTimeField(label=_("From"), widget=AdminSplitDateTime())
@@ -148,6 +182,9 @@ def _initial(schedule: Schedule) -> dict[str, Any]:
         "timezone": timing.timezone,
         "every": None if every is None else every.total_seconds(),
         "at": timing.at,
+        "event": timing.solar.event if timing.solar else "",
+        "latitude": timing.solar.latitude if timing.solar else None,
+        "longitude": timing.solar.longitude if timing.solar else None,
         "given": "" if wanted.input is None else encode(wanted.input),
         "misfire": wanted.misfire,
         "cap": wanted.cap,

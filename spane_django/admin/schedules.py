@@ -6,31 +6,33 @@ django-celery-beat and is linked.  A periodic task that was made there can be gi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html_join
+from django.utils.functional import Promise
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from ..clock import now as current_time
-from ..core.errors import Faulty, SpaneError
+from ..core.errors import SpaneError
 from ..models import Execution, Schedule, Workflow
 from ..triggers import schedules
 from ..triggers.backfill import backfill, preview
 from ..triggers.fire import run_now
-from ..triggers.schedules import next_runs
-from ..triggers.timing import InvalidTiming, describe
+from ..triggers.timing import describe
 from .base import has_perm, scope_in
+from .editing import EditingAdmin
 from .present import brief, chip, code, instant, lately, link, list_of, page_of, pretty, short_id
 from .schedule_forms import BackfillForm, ScheduleForm
-from .verbs import Order, Verb, VerbsAdmin
+from .schedule_words import Run, in_words, upcoming
+from .verbs import Order, Verb
 
 _RUNS = 5
 _STARTS = 10
@@ -95,7 +97,7 @@ DELETE = Verb(
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(VerbsAdmin):
+class ScheduleAdmin(EditingAdmin):
     """Schedules: seen, made, changed, paused, run, backfilled."""
 
     list_display = ("name", "standing", "starts", "when", "next_run", "last_run")
@@ -109,28 +111,17 @@ class ScheduleAdmin(VerbsAdmin):
         "name", "starts", "when", "trouble", "following", "periodic_task", "misfire",
         "misfire_cap", "priority", "key", "tenant", "started",
     )  # fmt: skip
-    empty_hint = _("No workflow has a schedule yet. Make one:")
+    empty_hint = _("No workflow has a schedule yet. Make one here, or on the command line:")
     empty_command = "python manage.py spane_schedules add WORKFLOW --cron '0 9 * * 1-5'"
-    change_list_template = "admin/spane_django/schedule/change_list.html"
+    make_label = _("Make a schedule")
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        return [
-            path("make/", wrap(self.edit_view), name="spane_django_schedule_make"),
-            path("<int:pk>/edit/", wrap(self.edit_view), name="spane_django_schedule_edit"),
-            path("<int:pk>/backfill/", wrap(self.backfill_view), name="spane_django_schedule_fill"),
-            *super().get_urls(),
-        ]
+        view = self.admin_site.admin_view(self.backfill_view)
+        return [path("<int:pk>/backfill/", view, name=self._named("fill")), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: Any = super().get_queryset(request)
         return rows.with_last_start()  # type: ignore[no-any-return]
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        may_make = {"may_make": has_perm(request, "add_schedule")}
-        return super().changelist_view(request, {**may_make, **(extra_context or {})})
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         rows = obj.starts.order_by("-scheduled_for")[:_STARTS]
@@ -138,34 +129,26 @@ class ScheduleAdmin(VerbsAdmin):
         return {
             **super().page(request, obj),
             "payloads": [(_("Input"), pretty(obj.input))] if shows else [],
-            "may_edit": has_perm(request, "change_schedule"),
-            "may_run": has_perm(request, "run_schedule"),
             "starts": [(instant(row.scheduled_for), self._outcome(row)) for row in rows],
         }
 
-    def edit_view(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
-        """Show the form that makes or changes a schedule, or do it."""
-        schedule = self._chosen(request, pk, "add" if pk is None else "change")
-        given = request.POST if request.method == "POST" else None
-        form = ScheduleForm(
-            given, schedule=schedule, scope=scope_in(request), workflow=request.GET.get("workflow")
-        )
-        if schedule is not None and not self.has_payload_permission(request):
+    def form_of(self, request: HttpRequest, row: Any, data: Any) -> ScheduleForm:
+        chosen = request.GET.get("workflow")
+        form = ScheduleForm(data, row=row, scope=scope_in(request), workflow=chosen)
+        if row is not None and not self.has_payload_permission(request):
             form.keep_input()
-        if form.is_valid():
-            try:
-                made = form.save(now=current_time(), by=request.user)
-            except SpaneError as error:
-                _tell(form, error)
-            else:
-                self.message_user(request, _("The schedule was saved."), messages.SUCCESS)
-                return HttpResponseRedirect(page_of(Schedule, made.pk, self.site))
-        title = _("Make a schedule") if schedule is None else _("Edit %s") % schedule
-        return self._form_page(request, form, title, schedule)
+        return form
+
+    def links(self, request: HttpRequest, obj: Any) -> Iterator[tuple[str, str | Promise]]:
+        yield from super().links(request, obj)
+        if has_perm(request, "run_schedule"):
+            yield self._address(request, "fill", obj.pk), _("Backfill…")
 
     def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask for a range, say how many times it has, start them when that is confirmed."""
-        schedule = self._chosen(request, pk, "run")
+        schedule = self.chosen(request, pk)
+        if not has_perm(request, "run_schedule"):
+            raise PermissionDenied
         form = BackfillForm(request.POST if request.method == "POST" else None)
         plan = None
         if form.is_valid():
@@ -177,35 +160,12 @@ class ScheduleAdmin(VerbsAdmin):
                     done = backfill(schedule.pk, *span, now=now, by=user)
                     told = _("%d times were started.") % sum(not row.error for row in done)
                     self.message_user(request, told, messages.SUCCESS)
-                    return HttpResponseRedirect(page_of(Schedule, schedule.pk, self.site))
+                    return HttpResponseRedirect(self._back(request, schedule))
             except SpaneError as error:
-                _tell(form, error)
-        return self._form_page(request, form, _("Backfill %s") % schedule, schedule, plan=plan)
-
-    def _chosen(self, request: HttpRequest, pk: int | None, verb: str) -> Any:
-        if not (self.has_view_permission(request) and has_perm(request, f"{verb}_schedule")):
-            raise PermissionDenied
-        if pk is None:
-            return None
-        schedule = self.get_queryset(request).filter(pk=pk).first()
-        if schedule is None:
-            raise Http404
-        return schedule
-
-    def _form_page(
-        self, request: HttpRequest, form: Any, title: Any, schedule: Any, **more: Any
-    ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media + form.media,
-            "title": title,
-            "original": schedule,
-            "form": form,
-            **more,
-        }
-        request.current_app = self.site
-        return TemplateResponse(request, "admin/spane_django/schedule/form.html", context)
+                form.tell(error)
+        title, page = _("Backfill %s") % schedule, "admin/spane_django/schedule/backfill.html"
+        ends = [instant(at) for at in (plan.missing[:1] + plan.missing[-1:])] if plan else []
+        return self.form_page(request, form, schedule, title=title, page=page, plan=plan, ends=ends)
 
     def _outcome(self, row: Any) -> SafeString | str:
         if row.error:
@@ -230,7 +190,8 @@ class ScheduleAdmin(VerbsAdmin):
 
     @admin.display(description=_("when"))
     def when(self, schedule: Schedule) -> SafeString:
-        return code(describe(schedule))
+        words = in_words(schedule)
+        return format_html("{}<br>{}", words, code(describe(schedule)))
 
     @admin.display(description=_("problem"))
     def trouble(self, schedule: Schedule) -> str:
@@ -238,13 +199,15 @@ class ScheduleAdmin(VerbsAdmin):
 
     @admin.display(description=_("next runs"))
     def following(self, schedule: Schedule) -> SafeString | None:
-        runs = ((instant(run),) for run in _next(schedule, _RUNS))
-        return format_html_join(mark_safe("<br>"), "{}", runs) or None
+        return _listed(upcoming(schedule, _RUNS, now=current_time())) or None
 
-    @admin.display(description=_("next run"))
+    @admin.display(description=_("next runs"))
     def next_run(self, schedule: Schedule) -> SafeString | None:
-        runs = _next(schedule, 1)
-        return lately(runs[0]) if runs else None
+        runs = upcoming(schedule, _RUNS, now=current_time())
+        if not runs:
+            return None
+        template = '<details class="spane-runs"><summary>{}</summary>{}</details>'
+        return format_html(template, _shown(runs[0]), _listed(runs[1:]) or _("No more."))
 
     @admin.display(description=_("last run"))
     def last_run(self, schedule: Any) -> SafeString | str | None:
@@ -266,17 +229,12 @@ class ScheduleAdmin(VerbsAdmin):
         return link(list_of(Execution, self.site, trigger__exact=schedule.trigger), _("Show all"))
 
 
-def _next(schedule: Schedule, count: int) -> list[Any]:
-    try:
-        return list(next_runs(schedule, count, now=current_time()))
-    except InvalidTiming:
-        return []
+def _listed(runs: Sequence[Run]) -> SafeString:
+    return format_html_join(mark_safe("<br>"), "{}", ((_shown(run),) for run in runs))
 
 
-def _tell(form: Any, error: SpaneError) -> None:
-    """Show what is wrong beside the fields that it is about."""
-    for fault in error.faults if isinstance(error, Faulty) else ():
-        name = {"startTime": "start_time"}.get(fault.path, fault.path.partition(".")[0])
-        form.add_error(name if name in form.fields else None, fault.message)
-    if not isinstance(error, Faulty):
-        form.add_error(None, str(error))
+def _shown(run: Run) -> SafeString:
+    here = format_html('<time datetime="{}"><bdi>{}</bdi></time>', run.at.isoformat(), run.shown)
+    if not run.note:
+        return here
+    return format_html('{} <span class="spane-note">⚠︎ {}</span>', here, run.note)

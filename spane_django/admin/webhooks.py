@@ -7,33 +7,27 @@ nowhere on the way: not in a message, which would be kept in a cookie.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin, messages
-from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
+from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.cache import add_never_cache_headers
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from ..clock import now as current_time
-from ..core.errors import SpaneError
 from ..models import Execution, Webhook, WebhookDelivery
 from ..triggers.webhook_curl import curl
 from ..triggers.webhook_intake import redeliver
-from ..triggers.webhooks import change, facts_of, rotate
-from .base import has_perm
+from ..triggers.webhooks import change, delete, facts_of
+from .base import has_perm, scope_in
+from .editing import Made, RotatingAdmin, still_good_until
 from .filters import CreatedFilter
 from .present import (
-    block,
     brief,
     chip,
     code,
+    command,
     instant,
     lately,
     link,
@@ -43,6 +37,9 @@ from .present import (
     short_id,
 )
 from .verbs import Order, Verb, VerbsAdmin
+from .webhook_forms import RotationForm, WebhookForm
+
+_LATEST = 10
 
 
 def _enable(pk: int, order: Order) -> None:
@@ -53,8 +50,8 @@ def _disable(pk: int, order: Order) -> None:
     change(pk, {"enabled": False}, now=order.now, by=order.by)
 
 
-def _rotate(pk: int, order: Order) -> tuple[Webhook, str]:
-    return rotate(pk, now=order.now, by=order.by)
+def _delete(pk: int, order: Order) -> None:
+    delete(pk, now=order.now, by=order.by)
 
 
 def _redeliver(pk: Any, order: Order) -> WebhookDelivery:
@@ -69,11 +66,7 @@ def _is_disabled(webhook: Webhook) -> bool:
     return not webhook.is_enabled
 
 
-def _is_signed(webhook: Webhook) -> bool:
-    return webhook.is_signed
-
-
-def _is_any(delivery: WebhookDelivery) -> bool:
+def _is_any(row: object) -> bool:
     return True
 
 
@@ -97,15 +90,16 @@ DISABLE = Verb(
     apply=_disable,
     is_legal=_is_enabled,
 )
-ROTATE = Verb(
-    name="rotate",
-    label=_("Rotate the secret"),
-    done=ngettext_lazy("%(count)d secret was rotated.", "%(count)d secrets were rotated.", "count"),
-    permission="change_webhook",
-    apply=_rotate,
-    is_legal=_is_signed,
-    in_lists=False,
-    warning=_("A new secret is made and shown once. The old one stays good for one day."),
+DELETE = Verb(
+    name="delete",
+    label=_("Delete"),
+    done=ngettext_lazy(
+        "%(count)d webhook was deleted.", "%(count)d webhooks were deleted.", "count"
+    ),
+    permission="delete_webhook",
+    apply=_delete,
+    is_legal=_is_any,
+    warning=_("Its deliveries go, too, and whoever calls it finds nothing. What it started stays."),
 )
 REDELIVER = Verb(
     name="redeliver",
@@ -122,14 +116,15 @@ REDELIVER = Verb(
 
 
 @admin.register(Webhook)
-class WebhookAdmin(VerbsAdmin):
+class WebhookAdmin(RotatingAdmin):
     """Webhooks: where they are, what they start, how to call them."""
 
     list_display = ("name", "standing", "workflow_key", "signature", "where", "log", "lately")
     list_filter = ("signature", "is_enabled", "workflow_key")
     list_defer = ("scheme", "mapping", "response", "sealed_secret", "sealed_old_secret")
     search_fields = ("name", "workflow_key")
-    verbs = (ENABLE, DISABLE, ROTATE)
+    verbs = (ENABLE, DISABLE, DELETE)
+    make_label = _("Make a webhook")
     fields = (
         "name",
         "workflow_key",
@@ -140,53 +135,54 @@ class WebhookAdmin(VerbsAdmin):
         "old_until",
         "created",
     )
-    empty_hint = _("No workflow has a webhook yet. Make one:")
+    empty_hint = _("No workflow has a webhook yet. Make one here, or on the command line:")
     empty_command = "python manage.py spane_webhooks create WORKFLOW"
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         boxes = [(_("Configuration"), pretty(facts_of(obj)))]
-        if obj.is_signed or has_perm(request, "change_webhook"):
-            address = reverse("spane_django:inbound", args=[obj.path])
-            command = curl(obj, request.build_absolute_uri(address))
-            boxes.insert(0, (_("Call it from a shell"), block(command)))
-        return {**super().page(request, obj), "payloads": boxes}
-
-    def carry_out(
-        self, request: HttpRequest, verb: Verb, keys: Sequence[Any], *, back: str
-    ) -> HttpResponse:
-        if verb is not ROTATE:
-            return super().carry_out(request, verb, keys, back=back)
-        if len(keys) != 1:
-            raise BadRequest("one secret is shown at a time")
-        get_object_or_404(self.get_queryset(request), pk=keys[0])
-        try:
-            webhook, secret = _rotate(
-                keys[0], Order(by=request.user, now=current_time(), reason="")
-            )
-        except SpaneError as error:
-            self.message_user(request, str(error), messages.WARNING)
-            return HttpResponseRedirect(back)
-        self._log(request, ROTATE, keys, "")
-        return self._rotated(request, webhook, secret, back)
-
-    def _rotated(
-        self, request: HttpRequest, webhook: Webhook, secret: str, back: str
-    ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "title": ROTATE.label,
-            "webhook": webhook,
-            "secret": secret,
-            "until": instant(webhook.old_secret_until),
-            "back": back,
+        if obj.is_signed or self.may_edit(request, obj):
+            told = command(curl(obj, self._url(request, obj)))
+            boxes.insert(0, (_("Call it from a shell"), told))
+        found = obj.deliveries.defer("request").order_by("-id")[:_LATEST]
+        sees = has_perm(request, "view_webhookdelivery")
+        return {
+            **super().page(request, obj),
+            "payloads": boxes,
+            "deliveries": [self._delivery(delivery) for delivery in found] if sees else None,
+            "all_deliveries": list_of(WebhookDelivery, self.site, webhook__id__exact=obj.pk),
         }
-        request.current_app = self.site
-        page = "admin/spane_django/webhook/rotated.html"
-        response = TemplateResponse(request, page, context)
-        add_never_cache_headers(response)
-        return response
+
+    def form_of(self, request: HttpRequest, row: Any, data: Any) -> WebhookForm:
+        chosen = request.GET.get("workflow")
+        return WebhookForm(data, row=row, scope=scope_in(request), workflow=chosen)
+
+    def rotation_of(self, request: HttpRequest, row: Any, data: Any) -> RotationForm:
+        return RotationForm(data, row=row)
+
+    def may_rotate(self, request: HttpRequest, row: Any) -> bool:
+        return row.is_signed and self.may_edit(request, row)
+
+    def told(self, request: HttpRequest, made: Made) -> dict[str, Any]:
+        webhook = made.row
+        called = curl(webhook, self._url(request, webhook), made.secret)
+        return {
+            "sentence": _("This is the signing secret of the webhook."),
+            "note": still_good_until(webhook.old_secret_until),
+            "commands": [(_("Call it from a shell"), called)],
+        }
+
+    def _url(self, request: HttpRequest, webhook: Webhook) -> str:
+        return request.build_absolute_uri(reverse("spane_django:inbound", args=[webhook.path]))
+
+    def _delivery(self, delivery: WebhookDelivery) -> dict[str, Any]:
+        url = page_of(WebhookDelivery, delivery.pk, self.site)
+        return {
+            "received": link(url, instant(delivery.received_at)),
+            "status": _outcome(delivery),
+            "execution": _execution(delivery, self.site) or "",
+            "address": delivery.address,
+            "reason": brief(delivery.reason),
+        }
 
     @admin.display(description=_("status"))
     def standing(self, webhook: Webhook) -> SafeString:
@@ -246,15 +242,11 @@ class WebhookDeliveryAdmin(VerbsAdmin):
 
     @admin.display(description=_("status"))
     def standing(self, delivery: WebhookDelivery) -> SafeString:
-        is_started = delivery.status == WebhookDelivery.Status.STARTED
-        return chip("completed" if is_started else "failed", delivery.get_status_display())
+        return _outcome(delivery)
 
     @admin.display(description=_("execution"))
     def started(self, delivery: WebhookDelivery) -> SafeString | None:
-        if delivery.execution_id is None:
-            return None
-        shown = code(short_id(delivery.execution_id), str(delivery.execution_id))
-        return link(page_of(Execution, delivery.execution_id, self.site), shown)
+        return _execution(delivery, self.site)
 
     @admin.display(description=_("reason"))
     def why(self, delivery: WebhookDelivery) -> str:
@@ -267,3 +259,15 @@ class WebhookDeliveryAdmin(VerbsAdmin):
     @admin.display(description=_("received"))
     def lately(self, delivery: WebhookDelivery) -> SafeString | None:
         return lately(delivery.received_at)
+
+
+def _outcome(delivery: WebhookDelivery) -> SafeString:
+    is_started = delivery.status == WebhookDelivery.Status.STARTED
+    return chip("completed" if is_started else "failed", delivery.get_status_display())
+
+
+def _execution(delivery: WebhookDelivery, site: str) -> SafeString | None:
+    if delivery.execution_id is None:
+        return None
+    shown = code(short_id(delivery.execution_id), str(delivery.execution_id))
+    return link(page_of(Execution, delivery.execution_id, site), shown)

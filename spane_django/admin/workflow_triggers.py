@@ -27,7 +27,7 @@ from ..triggers.changes import ModelTrigger
 from ..triggers.watching import model_triggers
 from ..triggers.webhook_curl import curl
 from .base import has_perm, scope_in
-from .present import block, code, link, list_of, page_of
+from .present import code, command, link, list_of, page_of
 
 MOST = 50
 
@@ -140,7 +140,7 @@ def _call(request: HttpRequest, webhook: Webhook) -> SafeString | str:
     if not (webhook.is_signed or has_perm(request, "change_webhook")):
         return ""
     address = reverse("spane_django:inbound", args=[webhook.path])
-    return block(curl(webhook, request.build_absolute_uri(address)))
+    return command(curl(webhook, request.build_absolute_uri(address)))
 
 
 def _events(request: HttpRequest, workflow: Workflow, admin: Any) -> Section:

@@ -7,13 +7,16 @@ changed by publishing the definition anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..core.definition import Definition
 from ..core.errors import Faulty, SpaneError
+from ..core.expressions import ExpressionError
 from ..core.json import Json
 from ..core.schema import Fault, Schema, faults_in
-from ..core.triggers import CONFIGS, EVENT, MAP, PATTERN, WHEN, config_faults
+from ..core.triggers import CONFIGS, EVENT, MAP, PATTERN, WHEN, applies, config_faults, mapped
 from ..engine.audit import Owned, record
 from ..engine.db import atomic
 from ..engine.naming import named
@@ -49,6 +52,21 @@ class UnknownTrigger(SpaneError):
 
 class DeclaredTrigger(SpaneError):
     """The trigger is declared by its workflow's definition: change it there and publish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a trigger makes of an event.
+
+    Attributes:
+        applies: Whether its condition lets the event through.
+        input: What its workflow would receive.
+        faults: Why it could not start it all the same.
+    """
+
+    applies: bool
+    input: Json = None
+    faults: tuple[Fault, ...] = ()
 
 
 def create(
@@ -114,6 +132,28 @@ def delete(trigger_id: int, *, now: datetime, by: AbstractBaseUser | None = None
             raise DeclaredTrigger
         _record("delete trigger", trigger, now=now, by=by, before=facts_of(trigger))
         trigger.delete()
+
+
+def try_out(given: Any, payload: Json, *, tenant: str = "") -> Trial:
+    """Return what a trigger would make of an event's payload; nothing is written or started.
+
+    Args:
+        given: The whole trigger, as for `create`.
+
+    Raises:
+        InvalidTrigger, UnknownWorkflow: as for `create`.
+    """
+    asked = _required(given, NEW_EVENT_TRIGGER)
+    version = _workflow(asked["workflowId"], tenant).current_version
+    try:
+        if not applies(asked.get("when"), payload):
+            return Trial(applies=False)
+        made = mapped(asked.get("map"), payload)
+    except ExpressionError as error:
+        return Trial(applies=False, faults=(Fault("", "expression", str(error)),))
+    schema = Definition(version.definition).input_schema if version else None
+    faults = () if schema is None else tuple(faults_in(schema, made, "input"))
+    return Trial(applies=True, input=made, faults=faults)
 
 
 def facts_of(trigger: Trigger) -> dict[str, Json]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from ..core.signatures import BODY, TIME, Scheme
 from ..models import Webhook
 from .webhooks import scheme_of
 
+_PLACEHOLDER = "put-the-signing-secret-here"
 _SAMPLE = '{"hello": "world"}'
 
 
-def curl(webhook: Webhook, url: str) -> str:
+def curl(webhook: Webhook, url: str, secret: str = _PLACEHOLDER) -> str:
     """Return a command for a POSIX shell with curl and openssl.
 
     Args:
         url: The whole address of the webhook.
+        secret: What signs it; without one the command has a place to put it.
     """
     scheme = scheme_of(webhook)
     method = webhook.methods[0]
     has_body = method != "GET"
     lines = [f"BODY='{_SAMPLE}'" if has_body else "BODY="]
     if scheme is not None:
-        lines += _signing(scheme)
+        lines += _signing(scheme, secret)
     parts = [f"curl -i -X {method} '{url}'"]
     if has_body:
         parts.append("-H 'Content-Type: application/json'")
@@ -31,8 +35,8 @@ def curl(webhook: Webhook, url: str) -> str:
     return "\n".join([*lines, " \\\n  ".join(parts)])
 
 
-def _signing(scheme: Scheme) -> list[str]:
-    lines = ["SECRET=put-the-signing-secret-here"]
+def _signing(scheme: Scheme, secret: str) -> list[str]:
+    lines = [f"SECRET={quote(secret)}"]
     if TIME in scheme.text:
         lines.append("TIME=$(date +%s)")
     text = scheme.text.replace(TIME, "${TIME}").replace(BODY, "${BODY}")

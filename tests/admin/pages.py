@@ -75,3 +75,51 @@ class Inline(HTMLParser):
             self.refused.append(tag)
         self.refused += [key for key in given if key == "style" or key.startswith("on")]
         self.refused += [key for key, value in attrs if (value or "").startswith("javascript:")]
+
+
+class Filled(HTMLParser):
+    """Collects what a browser sends of the forms of a page if nobody types anything.
+
+    Attributes:
+        values: By the names of fields; of several values a list.
+    """
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.values: dict[str, Any] = {}
+        self._select = self._area = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        name, value = given.get("name") or "", given.get("value") or ""
+        if tag == "select":
+            self._select = name
+        elif tag == "option" and (self._select not in self.values or "selected" in given):
+            self.values[self._select] = value
+        elif tag == "textarea":
+            self._area, self.values[name] = name, ""
+        elif tag == "input" and given.get("type") == "checkbox" and name:
+            if "checked" in given:
+                self.values[name] = [*self.values.get(name, []), value or "on"]
+        elif tag == "input" and name:
+            self.values[name] = value
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            # What a browser shows of a text area begins after the first line break.
+            self.values[self._area] = self.values[self._area].removeprefix("\n")
+            self._area = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.values[self._area] += data
+
+
+def form_on(client: Client, url: str, **typed: Any) -> dict[str, Any]:
+    """Return what a browser sends of the form of a page after somebody has typed this."""
+    html = client.get(url).content.decode()
+    _before, _, form = html.partition('class="spane-form"')
+    values = Filled(form).values
+    del values["csrfmiddlewaretoken"]
+    return {**values, **typed}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -10,11 +11,13 @@ from django.urls import reverse
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from spane_django import schedule as make_schedule
+from spane_django.admin.schedule_words import in_words, upcoming
 from spane_django.clock import now
-from spane_django.models import Execution, Schedule, ScheduledStart, Workflow
+from spane_django.models import AuditEntry, Execution, Schedule, ScheduledStart, Workflow
 from spane_django.triggers.fire import fire
+from spane_django.triggers.solar import Solar
 from tests.admin.conftest import Login
-from tests.admin.pages import Inline, list_of, page_of, told, verb_of
+from tests.admin.pages import Inline, form_on, list_of, page_of, told, verb_of
 from tests.admin.stage import GOOD, SCRIPT, published
 
 pytestmark = pytest.mark.usefixtures("wakes")
@@ -137,3 +140,95 @@ def test_what_is_not_permitted_is_neither_offered_nor_done(
     assert statuses == [403, 403, 403, 403]
     assert 'name="given"' not in form
     assert Schedule.objects.get().input == {"note": SCRIPT}
+
+
+@pytest.mark.parametrize(
+    ("timing", "words"),
+    [
+        ({"cron": "*/15 * * * *"}, "Every 15 minutes"),
+        ({"cron": "*/15 9-17 * * 1-5"}, "Every 15 minutes, between 09:00 and 17:59"),
+        ({"cron": "*/20 * * * * *"}, "Every 20 seconds"),
+        ({"every": timedelta(minutes=15)}, "Every 15 minutes"),
+        ({"every": timedelta(days=1)}, "Every day"),
+        ({"every": timedelta(seconds=90)}, "Every 90 seconds"),
+        ({"at": datetime(2199, 1, 1, tzinfo=UTC)}, "Once"),
+        ({"solar": Solar("sunset", 52.5, 13.4)}, "Sunset (52.5°, 13.4°)"),
+    ],
+)
+def test_when_a_schedule_is_due_is_said_in_words(boss: Client, timing: Any, words: str) -> None:
+    published(GOOD)
+    made = make_schedule("good", **timing)
+
+    assert in_words(made).startswith(words)
+    assert words in boss.get(list_of(Schedule)).text
+
+
+def test_the_next_runs_go_by_the_clocks_of_the_zone_and_tell_when_these_change(db: None) -> None:
+    published(GOOD)
+    berlin = make_schedule("good", cron="30 2 * * *", timezone="Europe/Berlin")
+    Schedule.objects.update(done_until=datetime(2026, 1, 1, tzinfo=UTC))
+    berlin = Schedule.objects.whole().get()
+
+    spring = upcoming(berlin, 3, now=datetime(2026, 3, 28, 0, tzinfo=UTC))
+    autumn = upcoming(berlin, 2, now=datetime(2026, 10, 24, 12, tzinfo=UTC))
+
+    assert [(run.shown, run.note) for run in spring] == [
+        ("Sat 2026-03-28 02:30:00 CET", ""),
+        ("Sun 2026-03-29 03:30:00 CEST", "clocks go forward by 60 min before it"),
+        ("Mon 2026-03-30 02:30:00 CEST", ""),
+    ]
+    assert [(run.shown, run.note) for run in autumn] == [
+        ("Sun 2026-10-25 02:30:00 CEST", ""),
+        ("Mon 2026-10-26 02:30:00 CET", "clocks go back by 60 min before it"),
+    ]
+
+
+def test_list_and_page_show_the_next_five_runs(boss: Client) -> None:
+    published(GOOD)
+    made = make_schedule("good", cron="30 * * * *", timezone="Asia/Tokyo")
+
+    listed, page = boss.get(list_of(Schedule)).text, boss.get(page_of(made)).text
+
+    assert listed.count(":30:00 JST") == 5
+    assert page.count(":30:00 JST") == 5
+
+
+def test_an_event_of_the_sun_is_made_changed_and_its_faults_told(boss: Client) -> None:
+    published(GOOD)
+    place = {"event": "sunrise", "latitude": "52.52", "longitude": "13.4"}
+
+    halves = boss.post(MAKE, filled(event="sunrise"))
+    nowhere = boss.post(MAKE, filled(**{**place, "latitude": "91"}))
+    both = boss.post(MAKE, filled(**place, every="60"))
+    boss.post(MAKE, filled(**place, name="dawn"))
+    edit = reverse("admin:spane_django_schedule_edit", args=[Schedule.objects.get().pk])
+    boss.post(edit, form_on(boss, edit, event="sunset"))
+
+    sun = Schedule.objects.whole().get().task.solar
+    assert set(halves.context["form"].errors) == {"latitude", "longitude"}
+    assert set(nowhere.context["form"].errors) == {"latitude"}
+    assert "give one of cron, every, at and solar" in both.text
+    assert (sun.event, float(sun.latitude), float(sun.longitude)) == ("sunset", 52.52, 13.4)
+
+
+@pytest.mark.parametrize(
+    "timing",
+    [
+        {"cron": "0 9 * * 1-5", "timezone": "Asia/Tokyo"},
+        {"every": timedelta(seconds=90)},
+        {"at": datetime(2199, 1, 1, 12, tzinfo=UTC)},
+        {"solar": Solar("dusk_civil", -33.9, 18.4)},
+    ],
+)
+def test_a_form_that_is_saved_as_it_is_changes_nothing(boss: Client, timing: Any) -> None:
+    published(GOOD)
+    made = make_schedule("good", **timing, input={"a": [1]}, key="k", priority=3)
+    edit = reverse("admin:spane_django_schedule_edit", args=[made.pk])
+    before = Schedule.objects.values().get()
+
+    answer = boss.post(edit, form_on(boss, edit))
+
+    entry = AuditEntry.objects.get(verb="change_schedule")
+    assert answer["Location"] == page_of(made)
+    assert Schedule.objects.values().get() == before
+    assert entry.before == entry.after

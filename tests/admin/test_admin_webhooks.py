@@ -6,14 +6,16 @@ import re
 from html import unescape
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
+from django.urls import reverse
 
 from spane_django.clock import now
 from spane_django.engine.enable import disable, enable
 from spane_django.models import AuditEntry, Execution, Webhook, WebhookDelivery
 from spane_django.triggers.webhooks import create, secrets_of
 from tests.admin.conftest import Login
-from tests.admin.pages import Inline, list_of, page_of, told, verb_of
+from tests.admin.pages import Inline, form_on, list_of, page_of, told, verb_of
 from tests.admin.stage import ATTRIBUTE, GOOD, SCRIPT, published
 
 pytestmark = pytest.mark.usefixtures("wakes")
@@ -30,6 +32,10 @@ def signed(db: None) -> Webhook:
     published(GOOD)
     asked = {"workflowId": "good", "name": SCRIPT, "signature": {"kind": "github"}}
     return create(asked, now=now())[0]
+
+
+def rotation(webhook: Webhook) -> str:
+    return reverse("admin:spane_django_webhook_rotate", args=[webhook.pk])
 
 
 def refused_delivery(webhook: Webhook) -> WebhookDelivery:
@@ -99,33 +105,39 @@ def test_webhooks_are_switched_off_and_on(login: Login, unsigned: Webhook, signe
 def test_a_new_secret_is_shown_on_the_page_and_kept_in_no_cookie(
     boss: Client, signed: Webhook
 ) -> None:
-    asked = boss.post(verb_of(Webhook, "rotate"), {"ids": str(signed.pk)})
+    url = rotation(signed)
+    (old,) = secrets_of(signed, now=now())
 
-    answer = boss.post(verb_of(Webhook, "rotate"), {"ids": str(signed.pk), "confirmed": "1"})
+    answer = boss.post(url, form_on(boss, url))
 
     signed.refresh_from_db()
-    new, old = secrets_of(signed, now=now())
+    new, still_good = secrets_of(signed, now=now())
     html = answer.content.decode()
-    assert "stays good for one day" in asked.content.decode()
+    assert still_good == old
     assert re.findall(r"<pre[^>]*>([\w-]+)</pre>", html) == [new]
     assert old not in html
     assert "no-store" in answer["Cache-Control"]
     assert new not in str(answer.cookies) + str(dict(boss.session))
+    assert new not in str(AuditEntry.objects.values()) + str(LogEntry.objects.values())
     assert AuditEntry.objects.get(verb="rotate_webhook").username == "boss"
 
 
+def test_a_secret_that_the_sender_has_made_takes_the_place_of_the_old_one_at_once(
+    boss: Client, signed: Webhook
+) -> None:
+    url = rotation(signed)
+
+    refused = boss.post(url, form_on(boss, url, secret="short")).content.decode()
+    boss.post(url, form_on(boss, url, secret="made-by-the-sender", grace="0"))
+
+    signed.refresh_from_db()
+    assert "too short" in refused
+    assert secrets_of(signed, now=now()) == ["made-by-the-sender"]
+
+
 def test_what_is_not_signed_cannot_be_rotated(boss: Client, unsigned: Webhook) -> None:
-    body = {"ids": str(unsigned.pk), "confirmed": "1"}
-
-    answer = boss.post(verb_of(Webhook, "rotate"), body)
-
-    assert "no secret" in told(answer)[0]
-
-
-def test_one_secret_is_shown_at_a_time(boss: Client, unsigned: Webhook, signed: Webhook) -> None:
-    body = {"ids": f"{unsigned.pk},{signed.pk}", "confirmed": "1"}
-
-    assert boss.post(verb_of(Webhook, "rotate"), body).status_code == 400
+    assert boss.post(rotation(unsigned), {"grace": "0"}).status_code == 403
+    assert rotation(unsigned) not in boss.get(page_of(unsigned)).content.decode()
 
 
 def test_a_delivery_is_delivered_again(login: Login, unsigned: Webhook) -> None:
@@ -146,7 +158,7 @@ def test_who_may_only_look_can_do_nothing(login: Login, unsigned: Webhook) -> No
 
     answers = [
         staff.post(verb_of(Webhook, "disable"), {"ids": str(unsigned.pk)}),
-        staff.post(verb_of(Webhook, "rotate"), {"ids": str(unsigned.pk), "confirmed": "1"}),
+        staff.post(verb_of(Webhook, "delete"), {"ids": str(unsigned.pk), "confirmed": "1"}),
         staff.post(verb_of(WebhookDelivery, "redeliver"), {"ids": str(delivery.pk)}),
     ]
 
