@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin import helpers
 from django.contrib.admin.utils import (
     display_for_field,
     flatten_fieldsets,
@@ -86,6 +87,14 @@ class Rows(ChangeList):
         self.result_list = rows
 
 
+class ActionForm(helpers.ActionForm):
+    """The choice of an action, which django-unfold must hear of to show its button."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["action"].widget.attrs["x-model"] = "action"
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Pages on which nothing can be edited.
 
@@ -94,6 +103,7 @@ class ReadOnlyAdmin(ModelAdmin):
         empty_hint: What an empty list says; `empty_command` is what to type next, if anything.
     """
 
+    action_form = ActionForm
     show_full_result_count = False
     # A count for each choice of each filter would read all of history.
     show_facets = admin.ShowFacets.NEVER
@@ -105,7 +115,9 @@ class ReadOnlyAdmin(ModelAdmin):
     empty_command: ClassVar[str] = ""
 
     class Media:
-        css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("spane_django/admin.css",)}
+        css: ClassVar[dict[str, tuple[str, ...]]] = {
+            "all": ("spane_django/admin.css", "spane_django/themes.css")
+        }
 
     @property
     def site(self) -> str:

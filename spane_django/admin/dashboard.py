@@ -24,7 +24,7 @@ from ..conf import settings
 from ..core.histogram import added, quantile
 from ..dispatch.health import check_health, listeners
 from ..engine.scope import Scope
-from ..engine.stats import QueueStats, queue_stats
+from ..engine.stats import QueueStats, live_queues
 from ..models import DeadLetter, Execution, Gate, QueueSample, Rollup, Worker
 from ..models.dashboard import Dashboard
 from ..observability.rollups import HOUR, MINUTE, history, totals
@@ -169,7 +169,7 @@ def _queues(now: datetime) -> list[QueueRow]:
             spark=spark([sample.waiting for sample in samples[name]]),
             longest=_seconds(stats.oldest_ready_seconds),
         )
-        for name, stats in queue_stats(now=now).queues.items()
+        for name, stats in live_queues(now=now).items()
     ]
 
 

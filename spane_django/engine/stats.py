@@ -66,11 +66,20 @@ class Stats:
 
 
 def queue_stats(*, now: datetime, scope: Scope = EVERYTHING) -> Stats:
-    """Return the numbers of this moment in a constant number of queries.
+    """Return the numbers of this moment, and of history, in a constant number of queries.
 
     Args:
         scope: Whose executions and nodes are counted.  Workers are nobody's.
     """
+    queues = defaultdict(QueueStats, live_queues(now=now, scope=scope))
+    for row in _recent(scope):
+        queue = queues[row["queue"]]
+        queue.completed, queue.failed = row["completed"], row["failed"]
+    return Stats(queues=dict(sorted(queues.items())), executions=_executions(scope))
+
+
+def live_queues(*, now: datetime, scope: Scope = EVERYTHING) -> dict[str, QueueStats]:
+    """Return how the queues stand, without history: what that costs does not grow with it."""
     queues: dict[str, QueueStats] = defaultdict(QueueStats, {settings.QUEUE: QueueStats()})
     for row in _ready(now, scope):
         queue = queues[row["queue"]]
@@ -78,12 +87,9 @@ def queue_stats(*, now: datetime, scope: Scope = EVERYTHING) -> Stats:
         queue.oldest_ready_seconds = _age(row["oldest"], now)
     for row in _count_by_queue(scope.within(NodeRun.objects.running())):
         queues[row["queue"]].active = row["number"]
-    for row in _recent(scope):
-        queue = queues[row["queue"]]
-        queue.completed, queue.failed = row["completed"], row["failed"]
     for row in _count_by_queue(scope.within(Worker.objects.alive(now - settings.lease))):
         queues[row["queue"]].workers = row["number"]
-    return Stats(queues=dict(sorted(queues.items())), executions=_executions(scope))
+    return dict(sorted(queues.items()))
 
 
 def lags(*, now: datetime) -> dict[str, float]:

@@ -12,19 +12,21 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.core.exceptions import EmptyResultSet
+from django.db.models import Count, Max, Q, QuerySet, Sum
 
 from ..conf import settings
 from ..core.histogram import Histogram, added, bucket
 from ..core.ids import first_id
 from ..core.statuses import ExecutionStatus
-from ..engine.db import atomic
+from ..engine.db import atomic, connection
 from ..engine.scope import EVERYTHING, Scope
-from ..engine.stats import queue_stats
+from ..engine.stats import live_queues
 from ..models import Execution, QueueSample, Rollup
 
 MINUTE = timedelta(minutes=1)
@@ -36,8 +38,8 @@ _PAUSE_SECONDS = 5.0
 _KEPT_MINUTES = timedelta(days=2)
 _ROWS = 5_000
 
-_Owner = tuple[str, int]
-"""A tenant and a workflow."""
+_Owner = tuple[str, Any]
+"""A tenant and a workflow; None: all of them."""
 
 
 @dataclass
@@ -45,6 +47,12 @@ class _Sums:
     started: int = 0
     ended: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     durations: Histogram = field(default_factory=dict)
+
+    def add(self, other: _Sums) -> None:
+        self.started += other.started
+        for status, count in other.ended.items():
+            self.ended[status] += count
+        self.durations = added([self.durations, other.durations])
 
 
 class Rollups:
@@ -88,25 +96,68 @@ def history(
     """Return what happened since an instant, the oldest first, up to this moment.
 
     Hours where they are over, else minutes; what has not been added up yet is counted now, of a
-    day at most, and told as the minute in which it begins.
+    day at most, and told as the minute in which it begins.  Tenants are summed by the database:
+    what is returned grows with the time and the workflows that are asked for alone.
 
     Args:
-        workflows: Only of these; None: of all.
+        workflows: Only of these, each on its own; None: of all together, of none by name.
     """
     rows, executions = scope.within(Rollup.objects.all()), Execution.objects.top_level()
     executions = scope.within(executions)
     if workflows is not None:
         rows = rows.filter(workflow__in=workflows)
         executions = executions.filter(workflow__in=workflows)
-    minutes = Q(period=Rollup.Period.MINUTE, at__gte=max(since, now - _KEPT_MINUTES))
-    hours = Q(period=Rollup.Period.HOUR, at__gte=since)
-    found = list(rows.filter(minutes | hours).order_by("at"))
-    told = {_floor(row.at, HOUR) for row in found if row.period == Rollup.Period.MINUTE}
-    past = [row for row in found if row.period == Rollup.Period.MINUTE or row.at not in told]
     last = QueueSample.objects.aggregate(at=Max("at"))["at"]
+    by = () if workflows is None else ("workflow",)
+    past = _summed(rows.filter(_told(since, last=last or since)), by)
     begin = max(since, now - _LONGEST_GAP, last + MINUTE if last else since)
-    sums = _between(executions, begin, now + MINUTE)
-    return [*past, *_rows(Rollup.Period.MINUTE, begin, sums)]
+    own: dict[_Owner, _Sums] = defaultdict(_Sums)
+    for (_tenant, workflow), sums in _between(executions, begin, now + MINUTE).items():
+        own["", workflow if by else None].add(sums)
+    return [*past, *_rows(Rollup.Period.MINUTE, begin, own)]
+
+
+def _told(since: datetime, *, last: datetime) -> Q:
+    """Return a condition: hours that are over, and the minutes before and after them.
+
+    Args:
+        last: The minute that was added up last.
+    """
+    first_hour = _floor(since, HOUR)
+    first_hour += HOUR if first_hour < since else timedelta(0)
+    open_hour = max(first_hour, _floor(last + MINUTE, HOUR))
+    minutes = Q(at__gte=since, at__lt=first_hour) | Q(at__gte=open_hour)
+    return Q(period=Rollup.Period.HOUR, at__gte=since, at__lt=open_hour) | (
+        Q(period=Rollup.Period.MINUTE) & minutes
+    )
+
+
+def _summed(rows: QuerySet[Rollup], by: tuple[str, ...]) -> list[Rollup]:
+    """Add rows of the same time up, those of each workflow on their own if they are asked for."""
+    sums = {name: Sum(name) for name in ("started", *_ENDS)}
+    found = {}
+    for told in rows.order_by("at").values("period", "at", *by).annotate(**sums):
+        workflow: Any = told.pop("workflow", None)
+        found[told["at"], workflow] = Rollup(**told, workflow_id=workflow, durations={})
+    with suppress(EmptyResultSet):
+        for told in _durations(rows.order_by(), by):
+            workflow = told.workflow_id if by else None
+            found[told.at, workflow].durations[told.bucket] = told.number
+    return list(found.values())
+
+
+def _durations(rows: QuerySet[Rollup], by: tuple[str, ...]) -> Iterable[Any]:
+    """Return how many took how long: a row for each bucket, summed where it is kept."""
+    inner, values = rows.values("id", "at", *by, "durations").query.sql_with_params()
+    each = "jsonb_each_text" if connection().vendor == "postgresql" else "json_each"
+    columns = ", ".join(("at", *(f"{name} AS {name}_id" for name in by)))
+    return Rollup.objects.raw(
+        f"SELECT MIN(past.id) AS id, {columns}, told.key AS bucket,"  # noqa: S608  # names of ours
+        f" SUM(CAST(told.value AS integer)) AS number"
+        f" FROM ({inner}) AS past, {each}(past.durations) AS told"
+        f" GROUP BY {', '.join(('at', *by))}, told.key",
+        values,
+    )
 
 
 def _between(executions: Any, since: datetime, until: datetime) -> dict[_Owner, _Sums]:
@@ -161,7 +212,7 @@ def _rows(period: Rollup.Period, at: datetime, sums: dict[_Owner, _Sums]) -> lis
 
 
 def _sample(minute: datetime, *, now: datetime) -> None:
-    queues = queue_stats(now=now).queues
+    queues = live_queues(now=now)
     samples = (
         QueueSample(
             at=minute, queue=name, waiting=queue.waiting, delayed=queue.delayed,

@@ -46,7 +46,8 @@ class Tab:
         errors: Errors of scripts and of the policy, and requests to anywhere else.
     """
 
-    def __init__(self, page: Page, address: str) -> None:
+    def __init__(self, page: Page, address: str, *, policy: str = POLICY) -> None:
+        self._policy = policy
         self.page = page
         self.errors: list[str] = []
         self.requests: list[str] = []
@@ -75,8 +76,8 @@ class Tab:
             route.abort()
         elif route.request.resource_type == "document":
             response = route.fetch(max_redirects=0)
-            headers = {**response.headers, "content-security-policy": POLICY}
-            route.fulfill(response=response, headers=headers)
+            headers = {"content-security-policy": self._policy} if self._policy else {}
+            route.fulfill(response=response, headers={**response.headers, **headers})
         else:
             route.continue_()
 
@@ -103,18 +104,21 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def tab(browser: Browser, transactional_db: None, live_server: object) -> Iterator[Open]:
-    """Open a tab in which a superuser is logged in; options are those of a browser's context."""
+    """Open a tab in which a superuser is logged in; options are those of a browser's context.
+
+    Others than the stock admin are at another ``address``, and keep to no policy.
+    """
     contexts: list[BrowserContext] = []
 
-    def open_tab(user: User | None = None, **options: object) -> Tab:
+    def open_tab(user: User | None = None, address: str = "", **options: object) -> Tab:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]
         contexts.append(context)
         client = Client()
         client.force_login(user or _boss())
         name = django_settings.SESSION_COOKIE_NAME
-        address = str(live_server)
-        context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": address}])
-        return Tab(context.new_page(), address)
+        site = address or str(live_server)
+        context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": site}])
+        return Tab(context.new_page(), site, policy="" if address else POLICY)
 
     yield open_tab
     for context in contexts:

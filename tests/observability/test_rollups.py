@@ -12,7 +12,7 @@ from spane_django.core.histogram import quantile
 from spane_django.core.ids import first_id
 from spane_django.engine.publish import publish
 from spane_django.models import Execution, QueueSample, Rollup, WorkflowVersion
-from spane_django.observability.rollups import HOUR, MINUTE, roll_up
+from spane_django.observability.rollups import HOUR, MINUTE, history, roll_up, totals
 from tests.engine.helpers import definition
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +100,53 @@ def test_an_hour_is_the_sum_of_its_minutes(version: WorkflowVersion):
 
     hour = Rollup.objects.get(period="hour", at=NOON)
     assert (hour.started, hour.completed, hour.failed) == (2, 1, 1)
+
+
+def test_history_tells_everything_once_and_hours_that_are_over_as_one(version: WorkflowVersion):
+    for at in (NOON - HOUR - MINUTE, NOON - 50 * MINUTE, NOON - 10 * MINUTE, NOON + 5 * MINUTE):
+        ended(version, at)
+        all_rolled_up(at + 2 * MINUTE)
+    ended(version, NOON + 7 * MINUTE, "failed")
+    now = NOON + 8 * MINUTE
+    all_rolled_up(NOON + 7 * MINUTE)
+
+    told = history(since=NOON - HOUR - 5 * MINUTE, now=now)
+
+    assert (totals(told)["completed"], totals(told)["failed"]) == (4, 1)
+    assert [(row.period, row.at) for row in told if row.completed] == [
+        ("minute", NOON - HOUR - MINUTE),
+        ("hour", NOON - HOUR),
+        ("minute", NOON + 5 * MINUTE),
+    ]
+
+
+def test_history_of_a_part_of_an_hour_is_told_in_minutes(version: WorkflowVersion):
+    for at in (NOON - 50 * MINUTE, NOON - 10 * MINUTE):
+        ended(version, at)
+        all_rolled_up(at + 2 * MINUTE)
+    all_rolled_up(NOON + MINUTE)
+
+    told = history(since=NOON - 30 * MINUTE, now=NOON + MINUTE)
+
+    assert totals(told)["completed"] == 1
+
+
+def test_history_is_summed_over_tenants_and_told_apart_by_workflow_where_they_are_named(
+    version: WorkflowVersion,
+):
+    other = publish(definition({"b": []}, id="other"), now=NOON)
+    for tenant, each in (("one", version), ("two", version), ("one", other)):
+        ended(each, NOON - 10 * MINUTE, tenant=tenant)
+    all_rolled_up(NOON - 8 * MINUTE)
+    all_rolled_up(NOON + MINUTE)
+    ended(version, NOON + MINUTE)
+
+    (hour, live) = history(since=NOON - HOUR, now=NOON + 2 * MINUTE)
+    named = history(since=NOON - HOUR, now=NOON + MINUTE, workflows=[version.workflow])
+
+    assert (hour.completed, live.completed) == (3, 1)
+    assert sum(hour.durations.values()) == 3
+    assert [(row.workflow_id, row.completed) for row in named][:1] == [(version.workflow_id, 2)]
 
 
 def test_items_of_a_map_are_not_counted(version: WorkflowVersion):
