@@ -8,22 +8,22 @@ module makes the project's packages importable; Django is set up by :func:`stage
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
-import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import node_types
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 fork = multiprocessing.get_context("fork")
-
-REPETITIONS = 3
-NOTHING = "benchmark-nothing"  # the type of a node that does nothing
 
 
 @contextlib.contextmanager
@@ -34,9 +34,7 @@ def stage() -> Iterator[None]:
         import django
 
         django.setup()
-        from spane_django.nodes.base import node
-
-        node(NOTHING)(_nothing)
+        node_types.register()
         stack.enter_context(_fresh_database())
         yield
 
@@ -51,8 +49,8 @@ def publish(definition: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def workers(count: int) -> Iterator[None]:
-    """Run drains in forked processes until the block is left."""
+def workers(count: int) -> Iterator[list[Any]]:
+    """Run drains in forked processes, which are yielded, until the block is left."""
     from django.db import connections
 
     connections.close_all()
@@ -63,15 +61,18 @@ def workers(count: int) -> Iterator[None]:
         process.start()
     ready.wait(30)
     try:
-        yield
+        yield processes
     finally:
         stop.set()
         for process in processes:
             process.join(30)
 
 
-def until_completed(ids: list[Any], *, timeout: float = 120.0) -> None:
+def until_completed(ids: list[Any], *, timeout: float = 120.0, pause: float = 0.002) -> None:
     """Wait until executions have completed.
+
+    Args:
+        pause: Seconds before it asks the database for the second time; it grows a little.
 
     Raises:
         TimeoutError: they have not, after so many seconds.
@@ -80,34 +81,47 @@ def until_completed(ids: list[Any], *, timeout: float = 120.0) -> None:
     from spane_django.models import Execution
 
     give_up = time.perf_counter() + timeout
-    pause = 0.002
     while Execution.objects.unfinished().filter(pk__in=ids[-200:]).exists() or (
         Execution.objects.unfinished().filter(pk__in=ids).exists()
     ):
         if time.perf_counter() > give_up:
             raise TimeoutError("executions did not end")
         time.sleep(pause)
-        pause = min(0.02, pause * 1.5)
+        pause = max(pause, min(0.02, pause * 1.5))
     if Execution.objects.filter(pk__in=ids).exclude(status="completed").exists():
         raise AssertionError("not every execution completed")
 
 
-def median(measure: Callable[[], float], repetitions: int = REPETITIONS) -> float:
-    """Return the median of repeated measurements."""
-    return statistics.median(measure() for _ in range(repetitions))
-
-
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Leave no RQ jobs behind for workers that are not there."""
+    """Leave no RQ jobs behind for workers that are not there, nor word that there are some."""
+    from spane_django.dispatch.bell import keys
     from spane_django.dispatch.rq import redis_of
 
     yield
-    redis_of("spane").delete("rq:queue:spane")
+    redis_of("spane").delete("rq:queue:spane", *keys("spane"))
 
 
-def _nothing(ctx: Any) -> dict[str, int]:
-    return {"n": 1}
+@contextlib.contextmanager
+def rqworker(*options: str, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a plain ``manage.py rqworker`` that knows the benchmarks' node types.
+
+    Args:
+        options: Of ``rqworker``, the queue first.
+        settings: What differs from the defaults in ``SPANE``.
+    """
+    worker = subprocess.Popen(
+        [sys.executable, str(ROOT / "benchmarks" / "worker.py"), *options],
+        cwd=ROOT,
+        env=os.environ | {"SPANE": json.dumps(settings)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield worker
+    finally:
+        worker.terminate()
+        worker.wait(60)
 
 
 def _drain(stop: Any, ready: Any) -> None:

@@ -3,18 +3,19 @@
     python benchmarks/fairness.py [--ready N] [--without-keys]
 
 Tenant A has N nodes ready (50,000) and one worker on PostgreSQL is at work on them; then tenant B
-starts ten executions.  Prints one JSON object: the seconds from B's start until B's last one has
-completed, and how many of A's were done by then.  ``--without-keys`` is how it would be if nobody
-said whose an execution is.
+starts ten executions.  Printed are the seconds from B's start until B's last one has completed,
+and how many of A's were done by then.  ``--without-keys`` is how it would be if nobody said whose
+an execution is.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 
-from common import NOTHING, publish, silence, stage, until_completed, workers
+from common import publish, silence, stage, until_completed, workers
+from node_types import NOTHING
+from output import parser, progress, say, say_machine
 
 KEY = "benchmark-fairness"
 BATCH = 1_000
@@ -23,7 +24,9 @@ FEW = 10
 
 def main() -> None:
     options = _options()
-    with stage():
+    say_machine()
+    with stage(), progress(2) as step:
+        step("starting A's")
         from django.utils import timezone
 
         from spane_django.engine.start import start_many
@@ -36,6 +39,7 @@ def main() -> None:
         with silence():
             for _ in range(options.ready // BATCH):
                 start_many(KEY, many, now=timezone.now())
+        step("B among A's")
         with workers(1):
             _until_some_completed(Execution)
             began = time.perf_counter()
@@ -43,7 +47,7 @@ def main() -> None:
             until_completed(few, timeout=600)
             seconds = time.perf_counter() - began
             done = Execution.objects.filter(status="completed").count() - FEW
-    print(json.dumps({"ready": options.ready, "seconds": round(seconds, 3), "others_done": done}))
+    say("few_behind_many", seconds, "s", ready=options.ready, others_done=done)
 
 
 def _until_some_completed(executions: type) -> None:
@@ -52,10 +56,10 @@ def _until_some_completed(executions: type) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--ready", type=int, default=50_000, metavar="N")
-    parser.add_argument("--without-keys", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--ready", type=int, default=50_000, metavar="N", help="nodes of A; 50,000")
+    made.add_argument("--without-keys", action="store_true", help="as if nobody said whose")
+    return made.parse_args()
 
 
 if __name__ == "__main__":

@@ -4,20 +4,21 @@
 
 Chains of 10 nodes that do nothing, by two workers on PostgreSQL: without anything, with every node
 behind one generous gate, each behind a gate of its own, behind a breaker, with the executions of
-twenty keys, and with these at ten priorities.  Prints one JSON object: nodes per second, and the
-ratio to the plain chains.  All take turns, so that a machine that is busy with something else is
-busy for all; figures are medians.
+twenty keys, and with these at ten priorities.  Printed are nodes per second; the baseline is the
+plain chains.  All take turns, so that a machine that is busy with something else is busy for all;
+figures are medians.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-from common import NOTHING, publish, stage, until_completed, workers
+from common import publish, stage, until_completed, workers
+from node_types import NOTHING
+from output import parser, progress, say, say_machine
 
 EXECUTIONS, LENGTH, KEYS = 500, 10, 20
 ROUNDS = 7
@@ -36,23 +37,22 @@ NODES: dict[str, Node] = {
 
 
 def main() -> None:
-    with stage():
+    parser(__doc__).parse_args()
+    say_machine()
+    with stage(), progress(ROUNDS + 1) as step:
         for name, node in NODES.items():
             _publish(name, node)
         samples: dict[str, list[float]] = {name: [] for name in NODES}
         for number in range(ROUNDS + 1):
+            step(f"round {number}" if number else "warm-up")
             # A round is shorter than the slice of time after which a worker ends.
             with workers(2):
                 for name, measured in samples.items():
                     rate = _nodes_per_second(name)
                     measured += [rate] if number else []
-    medians = {name: statistics.median(measured) for name, measured in samples.items()}
-    plain = medians["plain"]
-    found = {
-        name: {"nodes_per_second": round(rate), "ratio": round(rate / plain, 3)}
-        for name, rate in medians.items()
-    }
-    print(json.dumps(found))
+    plain = statistics.median(samples["plain"])
+    for name, measured in samples.items():
+        say(name, statistics.median(measured), "nodes/s", baseline=plain, samples=measured)
 
 
 def _publish(name: str, node: Node) -> None:

@@ -13,41 +13,40 @@ something else is busy for both.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from typing import Any
 
-from common import NOTHING, REPETITIONS, publish, stage, until_completed, workers
+from common import publish, stage, until_completed, workers
+from node_types import NOTHING
+from output import parser, progress, say, say_machine
 
 KEY = "benchmark-map"
-SMALL, LARGE = 1_000, 10_000
+SIZES = 1_000, 10_000
+ROUNDS = 3
 
 
 def main() -> None:
     options = _options()
-    with stage():
+    say_machine()
+    with stage(), progress(1 + ROUNDS * len(SIZES)) as step:
         config: dict[str, Any] = {"node": {"type": NOTHING}}
         if options.parallelism:
             config["parallelism"] = options.parallelism
         node = {"id": "map", "type": "map", "config": config}
         publish({"id": KEY, "name": KEY, "entryNodeId": "map", "nodes": [node]})
-        print(json.dumps(_measured()))
-
-
-def _measured() -> dict[str, Any]:
-    samples: dict[int, list[float]] = {SMALL: [], LARGE: []}
-    with workers(2):
-        _ms_per_item(SMALL)
-        for _ in range(REPETITIONS):
-            for items, measured in samples.items():
-                measured.append(_ms_per_item(items))
-    small, large = (statistics.median(measured) for measured in samples.values())
-    return {
-        "ms_per_item": {str(SMALL): round(small, 3), str(LARGE): round(large, 3)},
-        "ratio": round(large / small, 3),
-        "samples": {str(items): [round(ms, 3) for ms in samples[items]] for items in samples},
-    }
+        step("warm-up")
+        samples: dict[int, list[float]] = {size: [] for size in SIZES}
+        with workers(2):
+            _ms_per_item(SIZES[0])
+            for _ in range(ROUNDS):
+                for size, measured in samples.items():
+                    step(f"{size} items")
+                    measured.append(_ms_per_item(size))
+    small = statistics.median(samples[SIZES[0]])
+    for size, measured in samples.items():
+        value = statistics.median(measured)
+        say(f"items_{size}", value, "ms/item", baseline=small, samples=measured)
 
 
 def _ms_per_item(items: int) -> float:
@@ -62,9 +61,9 @@ def _ms_per_item(items: int) -> float:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--parallelism", type=int, metavar="N", help="items at once; all")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--parallelism", type=int, metavar="N", help="items at once; all")
+    return made.parse_args()
 
 
 if __name__ == "__main__":

@@ -66,19 +66,36 @@ def postgres(binaries: Path | None = None) -> Iterator[str]:
     if given.startswith("postgres") and binaries is None:
         yield given
         return
-    with _directory() as directory:
-        account = _account(directory)
-        binaries = _within_reach(binaries or postgres_binaries(), directory, account)
+    with _directory() as directory, postgres_in(directory, binaries) as url:
+        yield url
+
+
+@contextmanager
+def postgres_in(directory: Path, binaries: Path | None = None) -> Iterator[str]:
+    """Serve the cluster of a directory, made if it is not there, and yield its URL.
+
+    What it holds stays for the next time, with its password beside it.
+
+    Raises:
+        RuntimeError: as `postgres`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    account = _account(directory)
+    binaries = _within_reach(binaries or postgres_binaries(), directory, account)
+    kept = directory / "superuser"
+    if not kept.exists():
         password = secrets.token_urlsafe(16)
         _initialise(binaries, directory, account, password)
-        port = _free_port()
-        server = _serve(binaries, directory, account, port)
-        url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
-        try:
-            _wait_until_ready(server, url, directory / "postgres.log")
-            yield url
-        finally:
-            children.stop(server, with_signal=signal.SIGINT)
+        kept.touch(mode=0o600)
+        kept.write_text(password)
+    port = _free_port()
+    server = _serve(binaries, directory, account, port)
+    url = f"postgresql://postgres:{kept.read_text()}@127.0.0.1:{port}/postgres"
+    try:
+        _wait_until_ready(server, url, directory / "postgres.log")
+        yield url
+    finally:
+        children.stop(server, with_signal=signal.SIGINT)
 
 
 def postgres_binaries() -> Path:

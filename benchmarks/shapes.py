@@ -1,0 +1,75 @@
+"""The shapes that are measured, and how: nodes per second, and the time from start to end.
+
+``throughput`` runs many executions at once on two workers; ``latencies`` runs one after another
+on a worker that lingers, so that what is measured is the way of one execution and not a queue.
+"""
+
+from __future__ import annotations
+
+import time
+
+from common import publish, until_completed, workers
+from node_types import NOTHING
+
+Edges = dict[str, list[str]]
+
+
+def chain(length: int) -> Edges:
+    """Return the edges of a chain."""
+    ids = [f"n{index}" for index in range(length)]
+    return {node: ids[index + 1 : index + 2] for index, node in enumerate(ids)}
+
+
+def fan(width: int) -> Edges:
+    """Return the edges of 1 → width → 1."""
+    middle = [f"m{index}" for index in range(width)]
+    return {"first": middle, **{node: ["last"] for node in middle}, "last": []}
+
+
+def publish_shape(key: str, edges: Edges, *, node_type: str = NOTHING) -> None:
+    """Publish a workflow of such edges whose nodes are all of one type."""
+    parents: Edges = {name: [] for name in edges}
+    for name, children in edges.items():
+        for child in children:
+            parents[child].append(name)
+    nodes = [
+        {"id": name, "type": node_type, "inputs": parents[name], "outputs": children}
+        for name, children in edges.items()
+    ]
+    publish({"id": key, "name": key, "entryNodeId": nodes[0]["id"], "nodes": nodes})
+
+
+def throughput(key: str, edges: Edges, executions: int, *, count: int = 2) -> float:
+    """Return nodes per second from before the first start until the last execution has ended.
+
+    Args:
+        count: Workers.
+    """
+    from django.utils import timezone
+
+    from spane_django.engine.start import start_many
+
+    publish_shape(key, edges)
+    with workers(count):
+        began = time.perf_counter()
+        ids = start_many(key, [{"n": 1}] * executions, now=timezone.now())
+        until_completed(ids)
+        return executions * len(edges) / (time.perf_counter() - began)
+
+
+def latencies(key: str, edges: Edges, samples: int, *, node_type: str = NOTHING) -> list[float]:
+    """Return the milliseconds from start to end of executions that run one after another."""
+    from django.utils import timezone
+
+    from spane_django.engine.start import start
+    from spane_django.models import Execution
+
+    publish_shape(key, edges, node_type=node_type)
+    took = []
+    with workers(1):
+        for _ in range(samples):
+            execution = start(key, {"n": 1}, now=timezone.now())
+            until_completed([execution.pk])
+            ended = Execution.objects.values_list("finished_at", flat=True).get(pk=execution.pk)
+            took.append((ended - execution.created_at).total_seconds() * 1_000)
+    return took
