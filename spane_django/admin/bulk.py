@@ -7,7 +7,7 @@ whoever was asked.  A worker carries it out step by step; its page tells how far
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -31,15 +31,18 @@ from ..dispatch.bulk import hand_over
 from ..engine.bulk import begin, plan
 from ..models import BulkOperation
 from .base import ReadOnlyAdmin, scope_in
+from .forms import AskForm
 from .present import chip, instant, lately, page_of, progress
 from .verbs import AT_ONCE, Verb, VerbsAdmin
 
 _SALT = "spane_django.admin.bulk"
 _GOOD_FOR_SECONDS = 3_600
-_REASON_CHARACTERS = 500
 
 Wanted = tuple[dict[str, Any], dict[str, Any]]
 """A selection of executions, and the arguments of the verb."""
+
+Confirmed = tuple[dict[str, Any], dict[str, Any], str]
+"""The same, and the address of the list with its filter."""
 
 
 class BulkAdmin(VerbsAdmin):
@@ -68,7 +71,20 @@ class BulkAdmin(VerbsAdmin):
             return super().act(verb, request, queryset)
         selection, arguments = wanted
         selection["createdUntil"] = current_time().isoformat()
-        told = [selection, arguments, request.user.pk]
+        told = (selection, arguments, request.get_full_path())
+        return self._ask_all(request, verb, told, verb.form(), groups=self.breakdown(queryset))
+
+    def _ask_all(
+        self,
+        request: HttpRequest,
+        verb: Verb,
+        told: Confirmed,
+        form: AskForm,
+        *,
+        groups: Sequence[tuple[SafeString, int]] = (),
+    ) -> HttpResponse:
+        selection, arguments, back = told
+        tenant = _tenant(request) or ""
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -76,10 +92,13 @@ class BulkAdmin(VerbsAdmin):
             "title": verb.label,
             "verb": verb,
             "url": reverse(f"admin:{self._bulk_url_name}", args=[verb.name], current_app=self.site),
-            "groups": self.breakdown(queryset),
-            "changing": plan(self.bulk_verbs[verb.name], selection, arguments, tenant=tenant),
-            "signed": signing.dumps(told, salt=_SALT + verb.name),
-            "back": request.get_full_path(),
+            "groups": groups,
+            "changing": plan(
+                self.bulk_verbs[verb.name], selection, arguments, tenant=tenant, is_complete=False
+            ),
+            "signed": signing.dumps([*told, request.user.pk], salt=_SALT + verb.name),
+            "back": back,
+            "form": form,
         }
         request.current_app = self.site
         return TemplateResponse(request, "admin/spane_django/confirm_all.html", context)
@@ -98,12 +117,19 @@ class BulkAdmin(VerbsAdmin):
         tenant = _tenant(request)
         if tenant is None or not self.may(request, verb):
             raise PermissionDenied
-        selection, arguments = _confirmed(request, name)
-        reason = request.POST.get("reason", "").strip()[:_REASON_CHARACTERS]
+        told = _confirmed(request, name)
+        form = verb.form(request.POST)
+        if not form.is_valid():
+            return self._ask_all(request, verb, told, form)
         operation = begin(
-            self.bulk_verbs[name], selection, arguments, now=current_time(),
-            by=request.user, reason=reason, tenant=tenant,  # type: ignore[arg-type]  # signed in
-        )  # fmt: skip
+            self.bulk_verbs[name],
+            told[0],
+            {**told[1], **form.given},
+            now=current_time(),
+            by=request.user,  # type: ignore[arg-type]  # signed in
+            reason=form.why,
+            tenant=tenant,
+        )
         hand_over(operation.pk)
         return HttpResponseRedirect(page_of(BulkOperation, operation.pk, self.site))
 
@@ -168,14 +194,14 @@ def _tenant(request: HttpRequest) -> str | None:
     return next(iter(tenants)) if len(tenants) == 1 else None
 
 
-def _confirmed(request: HttpRequest, verb: str) -> Wanted:
+def _confirmed(request: HttpRequest, verb: str) -> Confirmed:
     """Return what the page asked about that was confirmed."""
     try:
-        selection, arguments, user = signing.loads(
+        selection, arguments, back, user = signing.loads(
             request.POST.get("signed", ""), salt=_SALT + verb, max_age=_GOOD_FOR_SECONDS
         )
     except signing.BadSignature:
         raise BadRequest("ask again: what was confirmed is too old or was changed") from None
     if user != request.user.pk:
         raise PermissionDenied
-    return selection, arguments
+    return selection, arguments, back

@@ -20,8 +20,10 @@ from ..models.payloads import shown
 from .base import scope_in
 from .bulk import BulkAdmin, Wanted
 from .filters import ErrorTypeFilter, NodeFilter, ResolvedFilter, WorkflowFilter
-from .node_runs import OfExecution
+from .forms import AskWhyForm
+from .node_runs import OfExecution, attempts_of
 from .present import brief, chip, code, instant, lately, link, list_of, page_of, pretty
+from .replaying import replay_url
 from .verbs import Order, Verb
 
 _GROUPS = 200
@@ -62,6 +64,7 @@ DISCARD = Verb(
         "execution stays failed."
     ),
     takes_reason=True,
+    form=AskWhyForm,
 )
 
 
@@ -159,7 +162,16 @@ class DeadLetterAdmin(OfExecution, BulkAdmin):
         return {
             **super().page(request, obj),
             "payloads": [(_("Input"), pretty(shown(obj.input)))] if may_see else [],
+            "may_see_payload": may_see,
+            "attempts": attempts_of(obj.node_run),
+            "replay_url": self._replay_url(request, obj),
         }
+
+    def _replay_url(self, request: HttpRequest, letter: DeadLetter) -> str:
+        """Return where its node runs again with another input; empty: it has been dealt with."""
+        if not _is_open(letter):
+            return ""
+        return replay_url(request, self.site, letter.execution_id, letter.node_id)
 
     @admin.display(description=_("node"))
     def identity(self, letter: DeadLetter) -> SafeString:

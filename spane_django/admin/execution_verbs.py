@@ -7,14 +7,17 @@ when it is pressed.  What ends or repeats work asks first.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from ..core.statuses import ExecutionEvent, ExecutionStatus, execution_sources
-from ..engine import control, retry
+from ..engine import control, operate, retry
 from ..models import Execution
+from .forms import AskForm
 from .verbs import Order, Verb
 
 
@@ -44,8 +47,42 @@ def _retry(pk: UUID, order: Order) -> Execution:
     return retry.retry_failed(pk, now=order.now, by=order.by, reason=order.reason)
 
 
+def _reassign(pk: UUID, order: Order) -> Execution:
+    queue, priority = order.given.get("queue"), order.given.get("priority")
+    who: dict[str, Any] = {"now": order.now, "by": order.by, "reason": order.reason}
+    return operate.reassign(pk, queue=queue, priority=priority, **who)
+
+
 def _has_failed_nodes(execution: Execution) -> bool:
     return execution.failed_nodes > 0
+
+
+class ReassignForm(AskForm):
+    """Asks for a queue, a priority or both."""
+
+    queue = forms.CharField(label=_("Queue"), required=False)
+    priority = forms.TypedChoiceField(
+        label=_("Priority"),
+        required=False,
+        coerce=int,
+        empty_value=None,
+        choices=[("", _("as it is")), *((number, str(number)) for number in range(10, 0, -1))],
+        help_text=_("Higher goes first."),
+    )
+    field_order = ("queue", "priority", "reason")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if queues := operate.known_queues():
+            choices = [("", _("as it is")), *((queue, queue) for queue in queues)]
+            label = self.fields["queue"].label
+            self.fields["queue"] = forms.ChoiceField(label=label, choices=choices, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if not self.errors and not given.get("queue") and given.get("priority") is None:
+            raise forms.ValidationError(_("Give a queue, a priority or both."))
+        return given
 
 
 PAUSE = Verb(
@@ -93,6 +130,23 @@ REPLAY = Verb(
         "A replay is a new execution of the same version with the same input. Every node runs "
         "again, with all that it does to the outside world."
     ),
+    takes_reason=True,
+)
+REASSIGN = Verb(
+    name="reassign",
+    label=_("Reassign"),
+    done=ngettext_lazy(
+        "%(count)d execution was reassigned.", "%(count)d executions were reassigned.", "count"
+    ),
+    permission="reassign_execution",
+    apply=_reassign,
+    is_legal=lambda execution: not ExecutionStatus(execution.status).is_final,
+    warning=_(
+        "Nodes that have not started go to this queue and priority; what runs now stays where it "
+        "runs. Nodes that are yet to come take the priority, and the queue of their definition."
+    ),
+    takes_reason=True,
+    form=ReassignForm,
 )
 CANCEL = Verb(
     name="cancel",

@@ -23,7 +23,7 @@ from ..models.payloads import shown
 from ..models.story import LogEntry, output
 from .base import scope_in
 from .bulk import Wanted
-from .execution_verbs import CANCEL, PAUSE, REPLAY, RESUME, RETRY
+from .execution_verbs import CANCEL, PAUSE, REASSIGN, REPLAY, RESUME, RETRY
 from .filters import PERIODS, CreatedFilter, LevelFilter, WorkflowFilter, ids_beginning_with
 from .live import LiveAdmin
 from .present import (
@@ -41,7 +41,7 @@ from .present import (
     progress,
     short_id,
 )
-from .replaying import ReplayAdmin
+from .replaying import ReplayAdmin, replay_url
 from .timeline import DONE, timeline_of
 from .verbs import Verb
 
@@ -75,7 +75,7 @@ class ExecutionAdmin(ReplayAdmin, LiveAdmin):
     list_defer = ("input", "workflow__description", "version__definition")
     search_fields = ("id",)
     search_help_text = _("An id, or the beginning of one.")
-    verbs = (PAUSE, RESUME, RETRY, REPLAY, CANCEL)
+    verbs = (PAUSE, RESUME, RETRY, REPLAY, REASSIGN, CANCEL)
     bulk_verbs = {verb.name: verb.name for verb in verbs}
     fields = (
         "of_version", "created", "starts", "began", "ended", "took", "due", "priority",
@@ -119,7 +119,7 @@ class ExecutionAdmin(ReplayAdmin, LiveAdmin):
             **live,
             **nodes,
             "buttons": [button for button in shown_["buttons"] if button.verb is not REPLAY],
-            "replay_url": self.replay_url(request, obj.pk),
+            "replay_url": replay_url(request, self.site, obj.pk),
             "rerun_url": self._rerun_url(request, obj, nodes["node"]),
             "explanation": explain(obj, now=current_time()),
             "timeline": timeline_of(obj, now=current_time()),
@@ -135,7 +135,7 @@ class ExecutionAdmin(ReplayAdmin, LiveAdmin):
     def _rerun_url(self, request: HttpRequest, obj: Execution, node: Any) -> str:
         """Return where the node that is looked at is run again; empty: it has not run."""
         has_run = node is not None and node.run is not None and node.run.status in _HAS_RUN
-        return self.replay_url(request, obj.pk, node.node_id) if has_run else ""
+        return replay_url(request, self.site, obj.pk, node.node_id) if has_run else ""
 
     def wanted(self, request: HttpRequest) -> Wanted | None:
         asked = request.GET

@@ -69,14 +69,40 @@ def faults_of_hidden(value: Json, path: str = "") -> Iterator[Fault]:
         )
 
 
-def reason_field() -> forms.CharField:
+def reason_field(max_length: int = _REASON_CHARACTERS) -> forms.CharField:
     """Return a field that asks why."""
     return forms.CharField(
         label=_("Reason, for whoever looks at it later"),
         required=False,
-        max_length=_REASON_CHARACTERS,
+        max_length=max_length,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
+
+
+class AskForm(forms.Form):
+    """What is asked before a verb is carried out: why, and whatever else a subclass asks."""
+
+    reason = reason_field(500)
+
+    @property
+    def why(self) -> str:
+        """The reason."""
+        text: str = self.cleaned_data["reason"]
+        return text
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was filled in, the reason apart; nothing that was left empty."""
+        filled = {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+        return {name: value for name, value in filled.items() if value not in (None, "")}
+
+
+class AskWhyForm(AskForm):
+    """Nothing is done without a reason."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["reason"].required = True
 
 
 def as_json(value: object) -> str:

@@ -79,10 +79,7 @@ class NodeRunAdmin(OfExecution):
         return {
             "chip": self.standing(obj),
             "payloads": payloads if self.has_payload_permission(request) else [],
-            "attempts": [
-                (attempt, instant(attempt.started_at), length(_took(attempt)))
-                for attempt in obj.attempts.order_by("-number")[:_ATTEMPTS]
-            ],
+            "attempts": attempts_of(obj),
             "letter": obj.dead_letters.order_by("pk").defer("input", "traceback").last(),
         }
 
@@ -156,6 +153,14 @@ class LogLineAdmin(OfExecution):
     @admin.display(description=_("message"))
     def text(self, line: LogLine) -> str:
         return brief(line.message)
+
+
+def attempts_of(run: NodeRun) -> list[tuple[Attempt, SafeString | None, SafeString | None]]:
+    """Return the last attempts that did not succeed, when each began and how long it took."""
+    return [
+        (attempt, instant(attempt.started_at), length(_took(attempt)))
+        for attempt in run.attempts.order_by("-number")[:_ATTEMPTS]
+    ]
 
 
 def _took(attempt: Attempt) -> timedelta | None:

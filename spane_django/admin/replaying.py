@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from django import forms
@@ -84,6 +85,20 @@ class Choice:
         return Rerun(start=self.start, node_id=self.node_id, version=self.version, input=data)
 
 
+def replay_url(request: HttpRequest, site: str, pk: UUID, node_id: str = "") -> str:
+    """Return the address of the page on which an execution is run again; empty: the user may not.
+
+    Args:
+        site: The name of the admin site.
+        node_id: Where it begins; empty: that is chosen on the page.
+    """
+    names = ["retry_execution"] if node_id else ["replay_execution", "retry_execution"]
+    if not any(has_perm(request, name) for name in names):
+        return ""
+    url = reverse(f"admin:{_REPLAY_URL}", args=[pk], current_app=site)
+    return f"{url}?{urlencode({'from': f'{_NODE}{node_id}'})}" if node_id else url
+
+
 class ConfirmForm(forms.Form):
     """Why, and what was shown when it was asked for."""
 
@@ -98,14 +113,6 @@ class ReplayAdmin(NodesAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.replay_view)
         return [path("<uuid:pk>/replay/", view, name=_REPLAY_URL), *super().get_urls()]
-
-    def replay_url(self, request: HttpRequest, pk: UUID, node_id: str = "") -> str:
-        """Return the address of the page; empty: the user may not."""
-        names = ["retry_execution"] if node_id else ["replay_execution", "retry_execution"]
-        if not any(has_perm(request, name) for name in names):
-            return ""
-        url = reverse(f"admin:{_REPLAY_URL}", args=[pk], current_app=self.site)
-        return f"{url}{query(request, **{'from': f'{_NODE}{node_id}'})}" if node_id else url
 
     def replay_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Show what would run again, or run it."""

@@ -11,8 +11,8 @@ decided by the engine, row by row; what it refused is told with its reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -39,22 +39,23 @@ from django.utils.translation import ngettext
 from ..clock import now as current_time
 from ..engine.control import each
 from .base import ReadOnlyAdmin, has_perm, scope_in
+from .forms import AskForm
 from .present import list_of
 
 AT_ONCE = 1_000
 """The most rows of one request: each is a transaction of its own, and a browser is waiting."""
 
 _REASONS = 5
-_REASON_CHARACTERS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """Who wants a verb carried out, when and why."""
+    """Who wants a verb carried out, when and why, and what its form was filled in with."""
 
     by: Any
     now: datetime
     reason: str
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Verb:
         is_legal: Whether the row looks as if it could be changed; the engine has the last word.
         permission: Of this package, without its prefix.
         warning: What the page that asks says; empty: it is not asked.
-        takes_reason: Whether the page that asks also asks why.
+        takes_reason: Whether the page that asks also asks why, with `form`.
         in_lists: Whether it is an action of the list, too; else it is a button alone.
     """
 
@@ -80,6 +81,7 @@ class Verb:
     is_legal: Callable[[Any], bool]
     warning: str | Promise = ""
     takes_reason: bool = False
+    form: type[AskForm] = AskForm
     in_lists: bool = True
 
     def report(self, count: int) -> str:
@@ -156,7 +158,7 @@ class VerbsAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         keys, back = self._posted_keys(request), self._posted_back(request)
         self._require_within(request, keys)
-        if "confirmed" in request.POST:
+        if _asked(request, verb).is_valid():
             return self.carry_out(request, verb, keys, back=back)
         return self._ask_or_do(request, verb, keys, back=back)
 
@@ -164,8 +166,9 @@ class VerbsAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, verb: Verb, keys: Sequence[Any], *, back: str
     ) -> HttpResponse:
         """Apply a verb to rows, log and report what changed, and go back."""
-        reason = request.POST.get("reason", "").strip()[:_REASON_CHARACTERS]
-        order = Order(by=request.user, now=current_time(), reason=reason)
+        asked = _asked(request, verb)
+        reason, given = (asked.why, asked.given) if asked.is_valid() else ("", {})
+        order = Order(by=request.user, now=current_time(), reason=reason, given=given)
         made: list[object] = []
 
         def change(key: Any, **_given: object) -> object:
@@ -202,6 +205,7 @@ class VerbsAdmin(ReadOnlyAdmin):
             "staying": len(rows) - legal,
             "ids": ",".join(quote(str(row.pk)) for row in rows),
             "back": back,
+            "form": _asked(request, verb),
         }
         request.current_app = self.site
         return TemplateResponse(request, "admin/spane_django/confirm.html", context)
@@ -259,6 +263,11 @@ class VerbsAdmin(ReadOnlyAdmin):
 
     def _verb_url(self, verb: Verb) -> str:
         return reverse(f"admin:{self._verb_url_name}", args=[verb.name], current_app=self.site)
+
+
+def _asked(request: HttpRequest, verb: Verb) -> AskForm:
+    """Return the form of the page that asks, filled in if it has been."""
+    return verb.form(request.POST if "confirmed" in request.POST else None)
 
 
 def _action(verb: Verb) -> Callable[..., HttpResponse]:

@@ -47,16 +47,24 @@ class UnknownOperation(SpaneError):
     """There is no such bulk operation."""
 
 
-def plan(verb: str, selection: Json, arguments: Json = None, *, tenant: str = "") -> int:
+def plan(
+    verb: str,
+    selection: Json,
+    arguments: Json = None,
+    *,
+    tenant: str = "",
+    is_complete: bool = True,
+) -> int:
     """Return how many executions a verb would be applied to; change nothing.
 
     Args:
         tenant: Only this one's; "": everybody's.
+        is_complete: Whether these are all arguments; else somebody is still to be asked for more.
 
     Raises:
         InvalidInput: the verb, the selection or an argument is refused; every fault is listed.
     """
-    checked = _checked(verb, selection, arguments, tenant)
+    checked = _checked(verb, selection, arguments, tenant, is_complete=is_complete)
     return _chosen(checked, selection, arguments or {}, tenant).count()
 
 
@@ -222,13 +230,15 @@ def _chosen(
     return chosen if "ids" in selection else verb.narrow(chosen, arguments)
 
 
-def _checked(verb: str, selection: Json, arguments: Json, tenant: str) -> BulkVerb:
+def _checked(
+    verb: str, selection: Json, arguments: Json, tenant: str, *, is_complete: bool = True
+) -> BulkVerb:
     faults: list[Fault] = []
     known = VERBS.get(verb)
     if known is None:
         names = ", ".join(VERBS)
         faults.append(Fault("verb", "unknown_verb", f"'{verb[:50]}' is none of {names}"))
-    else:
+    elif is_complete:
         found = list(faults_in(known.schema, arguments or {}, "arguments"))
         faults += found or known.check(arguments or {})
     try:

@@ -6,7 +6,7 @@ Each is one transaction that needs no worker, and is audited.  To end a node by 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -145,15 +145,15 @@ def reassign_faults(queue: str | None, priority: int | None) -> Iterator[Fault]:
         yield Fault("", "missing", "give a queue, a priority or both")
     if queue is not None and not 1 <= len(queue) <= _LONGEST_QUEUE:
         yield Fault("queue", "out_of_range", f"a queue has 1 to {_LONGEST_QUEUE} characters")
-    elif queue is not None and queue not in _known_queues(queue):
+    elif queue is not None and queue not in (known_queues() or (queue,)):
         message = f"no worker can serve the queue '{queue[:50]}': add it to RQ_QUEUES"
         yield Fault("queue", "unknown_queue", message)
     if priority is not None and not 1 <= priority <= 10:
         yield Fault("priority", "out_of_range", "Priority must be between 1 and 10")
 
 
-def _known_queues(queue: str) -> Collection[str]:
-    """Return the queues of RQ; whatever a dispatcher of the project's own is given is known."""
+def known_queues() -> tuple[str, ...]:
+    """Return the queues that workers can serve; none: any, to a dispatcher of the project's own."""
     if settings.DISPATCHER != Settings.DISPATCHER:
-        return (queue,)
+        return ()
     return tuple(getattr(django_settings, "RQ_QUEUES", ()))

@@ -84,11 +84,25 @@ def test_dead_letters_of_an_error_are_discarded_together(boss: Client):
     address = list_of(DeadLetter, "?error_type=ValueError")
 
     page = asked(boss, address, "discard_selected", letter)
-    confirm(boss, DeadLetter, "discard", page)
+    refused = confirm(boss, DeadLetter, "discard", page)
+    assert "This field is required" in refused.content.decode()
+    assert not BulkOperation.objects.exists()
+    confirm(boss, DeadLetter, "discard", refused, "known")
     drive(str(BulkOperation.objects.get().pk))
 
     assert page.context["changing"] == 3
     assert not DeadLetter.objects.open().exists()
+
+
+def test_all_that_match_are_moved_to_another_priority(boss: Client):
+    rows = [started(GOOD) for _ in range(3)]
+
+    page = asked(boss, list_of(Execution), "reassign_selected", rows[0])
+    form = {"signed": page.context["signed"], "queue": "", "priority": "9"}
+    boss.post(bulk_url(Execution, "reassign"), form)
+    drive(str(BulkOperation.objects.get().pk))
+
+    assert set(Execution.objects.values_list("priority", flat=True)) == {9}
 
 
 def test_the_page_of_an_operation_tells_how_far_it_is_and_what_was_left_alone(boss: Client):

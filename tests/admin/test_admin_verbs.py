@@ -22,6 +22,7 @@ ALL = [
     "cancel_execution",
     "replay_execution",
     "retry_execution",
+    "reassign_execution",
     "publish_workflow",
     "run_workflow",
     "change_apitoken",
@@ -68,6 +69,7 @@ CASES: dict[str, Case] = {
     "cancel": ("cancel", "cancel_execution", running, lambda row: row.status == "cancelled"),
     "replay": ("replay", "replay_execution", failed, lambda row: row.replays.count() == 1),
     "retry": ("retry", "retry_execution", failed, lambda row: row.status == "running"),
+    "reassign": ("reassign", "reassign_execution", running, lambda row: row.priority == 9),
     "retry letter": ("retry", "retry_execution", letter, lambda row: row.resolution == "retried"),
     "discard": ("discard", "retry_execution", letter, lambda row: row.resolution == "discarded"),
     "enable": ("enable", "publish_workflow", disabled, lambda row: row.is_enabled),
@@ -79,7 +81,8 @@ cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 def press(client: Client, row: Model, verb: str, **given: Any) -> Any:
     """Press the button of a row's page and confirm."""
-    form = {"ids": str(row.pk), "confirmed": "1", "back": page_of(row), **given}
+    asked = {"discard": {"reason": "known"}, "reassign": {"priority": "9"}}.get(verb, {})
+    form = {"ids": str(row.pk), "confirmed": "1", "back": page_of(row), **asked, **given}
     return client.post(verb_of(type(row), verb), form)
 
 
@@ -171,7 +174,10 @@ def test_each_change_is_logged_with_who_made_it(login: Login, case: Case) -> Non
     press(client, row, verb)
 
     entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.change_message) == (str(row.pk), verb)
+    assert (entry.object_id, entry.change_message) == (
+        str(row.pk),
+        f"{verb}: known" if verb == "discard" else verb,
+    )
     assert entry.user.username.startswith("staff")
 
 
@@ -247,8 +253,8 @@ def test_buttons_can_be_pressed_only_where_their_verb_is_legal(boss: Client) -> 
         buttons = boss.get(page_of(execution)).context["buttons"]
         return {button.verb.name for button in buttons if button.is_legal}
 
-    assert legal(started(GOOD)) == {"pause", "cancel"}
-    assert legal(paused()) == {"resume", "cancel"}
+    assert legal(started(GOOD)) == {"pause", "reassign", "cancel"}
+    assert legal(paused()) == {"resume", "reassign", "cancel"}
     assert legal(ended(BAD)) == {"retry"}
     assert legal(control.cancel(started(GOOD).pk, now=now())) == set()
 
