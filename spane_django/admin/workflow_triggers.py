@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -102,7 +102,7 @@ def _schedules(request: HttpRequest, workflow: Workflow, admin: Any) -> Section:
         ],
         hint=_("No schedule starts it. Make one:"),
         command=f"python manage.py spane_schedules add {workflow.key} --cron '0 9 * * 1-5'",
-        add_url=_add_url("schedule_make", request, workflow, admin, "add_schedule"),
+        add_url=_add_url(request, workflow, admin),
         all_url=list_of(Schedule, admin.site, workflow__id__exact=workflow.pk),
     )
 
@@ -130,7 +130,7 @@ def _webhooks(request: HttpRequest, workflow: Workflow, admin: Any) -> Section:
         ],
         hint=_("No webhook starts it. Make one:"),
         command=f"python manage.py spane_webhooks create {workflow.key}",
-        add_url=_add_url("webhook_make", request, workflow, admin, "add_webhook"),
+        add_url=_add_url(request, workflow, admin),
         all_url=list_of(Webhook, admin.site, workflow_key=workflow.key),
     )
 
@@ -149,7 +149,7 @@ def _events(request: HttpRequest, workflow: Workflow, admin: Any) -> Section:
         rows=_triggers(request, admin, workflow.triggers.filter(kind=Trigger.Kind.EVENT)),
         hint=_("No event starts it. Let one do it:"),
         command=f"python manage.py spane_triggers add order.paid {workflow.key}",
-        add_url=_add_url("trigger_make", request, workflow, admin, "add_trigger"),
+        add_url=_add_url(request, workflow, admin),
         all_url=f"{list_of(Trigger, admin.site)}?{urlencode({'q': workflow.key})}",
     )
 
@@ -224,13 +224,8 @@ def _facts(row: Any, columns: Iterable[Column]) -> list[tuple[Label, Any]]:
     return [(label, value) for label, value in shown if value not in (None, "")]
 
 
-def _add_url(
-    name: str, request: HttpRequest, workflow: Workflow, admin: Any, permission: str
-) -> str:
-    if not has_perm(request, permission):
+def _add_url(request: HttpRequest, workflow: Workflow, admin: Any) -> str:
+    if not admin.may_make(request):
         return ""
-    try:
-        url = reverse(f"admin:spane_django_{name}", current_app=admin.site)
-    except NoReverseMatch:
-        return ""
-    return f"{url}?{urlencode({'workflow': workflow.pk})}"
+    name = f"admin:spane_django_{admin.opts.model_name}_make"
+    return f"{reverse(name, current_app=admin.site)}?{urlencode({'workflow': workflow.pk})}"

@@ -220,22 +220,27 @@ def test_schedules_tell_their_next_runs_and_lead_to_their_pages(boss: Client):
     assert section.count(" 09:00:00 UTC<") == 5
 
 
-def test_a_schedule_is_added_with_the_workflow_filled_in(login: Login):
+@pytest.mark.parametrize(
+    ("label", "permission"),
+    [("Schedules", "add_schedule"), ("Webhooks", "add_webhook"), ("Events", "add_trigger")],
+)
+def test_each_sort_is_added_with_the_workflow_filled_in(login: Login, label: str, permission: str):
     published(BAD)
     flow = published(GOOD).workflow
-    client = login("add_schedule")
+    client = login(permission)
 
-    section = starter(html_of(client, tab_of(flow, "triggers")), "Schedules")
+    section = starter(html_of(client, tab_of(flow, "triggers")), label)
     address = section[section.index('<a href="') + 9 :].partition('">Add')[0]
     form = html_of(client, address)
 
     assert f'<option value="{flow.pk}" selected>' in form
 
 
-def test_who_may_not_add_schedules_is_not_offered_it(login: Login):
+@pytest.mark.parametrize("label", ["Schedules", "Webhooks", "Events"])
+def test_who_may_not_add_a_sort_is_not_offered_it(login: Login, label: str):
     html = html_of(login(), tab_of(published(GOOD).workflow, "triggers"))
 
-    assert "Add one" not in starter(html, "Schedules")
+    assert "Add one" not in starter(html, label)
 
 
 def test_the_command_that_calls_an_unsigned_webhook_is_for_those_who_may_change_it(login: Login):
