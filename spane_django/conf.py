@@ -109,7 +109,7 @@ class Settings:
     QUEUE: str = "spane"
     CONCURRENCY: int = 8
     ASYNC_CONCURRENCY: int = 200
-    BATCH: int = 100
+    BATCH: int = 200
     LINGER_SECONDS: float = 5.0
     SLICE_SECONDS: float = 60.0
     HEARTBEAT_SECONDS: float = 5.0

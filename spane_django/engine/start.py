@@ -10,6 +10,7 @@ What may be asked for is checked in `intake`; who starts at once is decided in `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from django.db import IntegrityError
 from ..core.errors import SpaneError
 from ..core.json import Json, UnstorableValue, decode, encode
 from ..core.starting import OnDuplicate, Overflow
+from ..core.statuses import ExecutionStatus
 from ..models import Execution
 from ..models.payloads import load
 from . import tracing
@@ -82,8 +84,7 @@ def start(
     """
     if options.idempotency_key is not None:
         return _start_once(workflow, data, now=now, options=options)
-    (execution_id,) = start_many(workflow, [data], now=now, options=options)
-    return Execution.objects.using(alias()).select_related("workflow").get(pk=execution_id)
+    return _start_one(workflow, data, now=now, options=options)
 
 
 def start_many(
@@ -131,12 +132,7 @@ def begin(
         As `start`.
         IntegrityError: a key is taken.
     """
-    with tracing.starting(version.workflow_key, options) as traced:
-        rows = new_rows(version, inputs, traced, now=now)
-        for row, key in zip(rows, keys, strict=False):
-            row.idempotency_key = key
-        with atomic():
-            return _insert(version, rows, traced, now=now)
+    return _begin(version, inputs, options, now=now, keys=keys).ids
 
 
 def is_stored_as(stored: Json, data: Json) -> bool:
@@ -153,13 +149,12 @@ def _start_once(workflow: str, data: Json, *, now: datetime, options: StartOptio
         return found
     try:
         with atomic():
-            (execution_id,) = start_many(workflow, [data], now=now, options=options)
+            return _start_one(workflow, data, now=now, options=options)
     except IntegrityError:
         found = _known(workflow, data, options)
         if found is None:
             raise
         return found
-    return Execution.objects.using(alias()).select_related("workflow").get(pk=execution_id)
 
 
 def _known(workflow: str, data: Json, options: StartOptions) -> Execution | None:
@@ -178,12 +173,60 @@ def _known(workflow: str, data: Json, options: StartOptions) -> Execution | None
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What became of inputs.
+
+    Attributes:
+        rows: What was inserted, one row per id; empty where the database may have written
+            otherwise.
+    """
+
+    ids: list[UUID]
+    rows: list[NewExecution] = field(default_factory=list)
+
+
+def _start_one(workflow: str, data: Json, *, now: datetime, options: StartOptions) -> Execution:
+    begun = _begin(current_version(workflow, options.tenant), [data], options, now=now)
+    if begun.rows:
+        return _as_written(begun.rows[0])
+    return Execution.objects.using(alias()).get(pk=begun.ids[0])
+
+
+def _begin(
+    version: PreparedVersion,
+    inputs: Sequence[Json],
+    options: StartOptions,
+    *,
+    now: datetime,
+    keys: Sequence[str] = (),
+) -> _Begun:
+    with tracing.starting(version.workflow_key, options) as traced:
+        rows = new_rows(version, inputs, traced, now=now)
+        for row, key in zip(rows, keys, strict=False):
+            row.idempotency_key = key
+        with atomic():
+            return _insert(version, rows, traced, now=now)
+
+
 def _insert(
     version: PreparedVersion, rows: list[NewExecution], options: StartOptions, *, now: datetime
-) -> list[UUID]:
+) -> _Begun:
     limit, action = version.max_executions, sameness_for(version, options).action
     if limit is None and action is OnDuplicate.ALLOW:
         wake_on_commit(insert(version, rows, now=now))
-        return [row.id for row in rows]
+        # What has a parent inherits from it, in the statement.
+        return _Begun([row.id for row in rows], rows if options.origin is None else [])
     overflow = Overflow.QUEUE if limit is None else limit.overflow
-    return admit(version, rows, Terms(action, overflow, options.by), now=now)
+    return _Begun(admit(version, rows, Terms(action, overflow, options.by), now=now))
+
+
+def _as_written(row: NewExecution) -> Execution:
+    """Return an inserted row as the model: reading it back took longer than inserting it."""
+    execution = Execution(**{name: getattr(row, name) for name in NewExecution.__slots__})
+    execution.input = decode(row.input)
+    execution.status = row.status.value
+    execution.started_at = row.created_at if row.status is ExecutionStatus.RUNNING else None
+    execution._state.adding = False
+    execution._state.db = alias()
+    return execution

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 
 from spane_django.core.errors import InvalidInput
 from spane_django.engine.control import pause, resume
+from spane_django.engine.origin import Origin
 from spane_django.engine.promote import promote
 from spane_django.engine.start import (
     DisabledWorkflow,
@@ -265,3 +266,29 @@ def test_who_started_it_is_kept(machine: Machine):
     row = start("w", now=machine.now, options=StartOptions(by=ada, priority=9))
 
     assert (row.started_by, row.priority, row.workflow.key) == (ada, 9, "w")
+
+
+@pytest.mark.parametrize(
+    ("workflow", "options"),
+    [
+        ({}, {}),
+        ({"timeout": 30_000}, {"start_at": after(60), "idempotency_key": "k", "key": "ada"}),
+        ({"maxExecutions": 1}, {"priority": 9}),
+        ({}, {"tenant": "acme", "subject_type": "shop.order", "subject_id": "7", "trigger": "api"}),
+        ({}, {"origin": "the parent's"}),
+    ],
+)
+def test_what_a_start_returns_is_what_the_database_holds(machine: Machine, workflow, options):
+    machine.publish({"a": []}, **workflow)
+    if "origin" in options:
+        options = {"origin": Origin(machine.start(tenant="acme"), 0, "acme")}
+
+    row = start("w", {"n": [1, None]}, now=machine.now, options=StartOptions(**options))
+
+    assert model_values(row) == model_values(Execution.objects.get(pk=row.pk))
+    assert not row._state.adding
+    assert row._state.db == "default"
+
+
+def model_values(row: Execution) -> dict[str, object]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}

@@ -13,6 +13,6 @@ from tests.scenarios.world import World
 def test_a_case_behaves_as_it_is_written_down(case: Case):
     world = World(case)
 
-    world.play()
+    world.play(lambda: differences(case["expect"], world) == [])
 
     assert differences(case["expect"], world) == []

@@ -29,6 +29,7 @@ from tests.scenarios.snapshot import PLAYED, Snapshot, take
 Step = Mapping[str, Any]
 
 PATIENCE_MS = 10_000
+LAST_SECONDS = 10.0
 POLL_SECONDS = 0.01
 DEFAULT_STEPS: Sequence[Step] = ({"start": True}, {"wait_end": "e1"})
 
@@ -57,8 +58,13 @@ class World:
         self._wake_lost_after: str | None = None
         self.crew = Crew(_queues(case), self._loses_a_wake)
 
-    def play(self) -> None:
-        """Publish the workflows and do the steps, unless the definitions are refused."""
+    def play(self, is_over: Callable[[], bool] = lambda: True) -> None:
+        """Publish the workflows and do the steps, unless the definitions are refused.
+
+        Args:
+            is_over: Workers go on after the last step until it holds, for ten seconds at most:
+                a case says how long it takes on an idle machine.
+        """
         stage.behaviours = self.case.get("behaviours", {})
         try:
             for raw in definitions(self.case):
@@ -70,6 +76,7 @@ class World:
         try:
             for step in self.case.get("steps") or DEFAULT_STEPS:
                 self._do(step)
+            _wait(is_over, LAST_SECONDS)
         finally:
             self.crew.leave()
         if self.crew.errors:
@@ -233,7 +240,11 @@ def _queues(case: Case) -> set[str]:
 
 
 def _until(condition: Callable[[], bool], milliseconds: float, what: str) -> None:
-    give_up = time.monotonic() + milliseconds / 1_000
-    while not condition():
-        assert time.monotonic() < give_up, f"waited {milliseconds} ms in vain until {what}"
+    assert _wait(condition, milliseconds / 1_000), f"waited {milliseconds} ms in vain until {what}"
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+    give_up = time.monotonic() + seconds
+    while not (holds := condition()) and time.monotonic() < give_up:
         time.sleep(POLL_SECONDS)
+    return holds
