@@ -22,7 +22,7 @@ from node_types import SLOW, SLOW_SECONDS
 from output import parser, progress, say, say_machine
 from shapes import chain, latencies, publish_shape
 
-COLD_SAMPLES = 15
+COLD_SAMPLES = 10
 COLD_LINGER_SECONDS = 0.05
 
 

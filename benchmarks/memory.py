@@ -67,7 +67,8 @@ def _leave_alone(name: str, linger: float, seconds: float, bare: float) -> None:
         while name == "idle" and Worker.objects.filter(stopped_at=None).exists():
             time.sleep(0.1)
         connection.close()
-        time.sleep(3)
+        # What a backend has done last, it tells the statistics when it has been idle for 10 s.
+        time.sleep(12)
         before = _activity(database)
         time.sleep(seconds)
         after = _activity(database)
@@ -85,7 +86,6 @@ def _activity(database: str) -> tuple[int, set[tuple[object, ...]]]:
 
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/postgres"
     with psycopg.connect(url) as elsewhere:
-        # What backends have not told the statistics yet, they tell within a second.
         row = elsewhere.execute(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s",
             [database],

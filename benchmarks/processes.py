@@ -47,12 +47,23 @@ def cpu_seconds(pid: int) -> float:
     return 0.0
 
 
-def _below(pid: int) -> list[int]:
-    children: list[int] = []
+def parent(pid: int) -> int:
+    """Return the process that has started another one; 0 if that is gone."""
+    return _status(pid, "PPid")
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that live."""
+    found: list[int] = []
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
-            children += [int(child) for child in (task / "children").read_text().split()]
-    return [*children, *(one for child in children for one in _below(child))]
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def _below(pid: int) -> list[int]:
+    near = children(pid)
+    return [*near, *(one for child in near for one in _below(child))]
 
 
 def _status(pid: int, key: str) -> int:

@@ -21,19 +21,15 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import os
 import random
-import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from baselines import floor
 from common import stage, until_completed, workers
 from output import parser, progress, say, say_machine
-from processes import cpu_seconds
-from queries import counted
+from processes import children, cpu_seconds, parent
+from queries import WORK, counted
 from shapes import chain, publish_shape
 
 WORKERS = (1, 2, 10, 30, 100, 300, 1_000)
@@ -50,9 +46,10 @@ class Costs:
     Attributes:
         worker_ms: Processor time of the worker per node.
         database_ms: Processor time of PostgreSQL per node.
-        batch: Nodes per transaction.
-        statements: Round trips per transaction.
+        batch: Nodes per transaction that writes, which is a flush of the log.
+        statements: Round trips per such transaction, reads in between among them.
         flush_ms: What a flush of the log takes.
+        rate: Nodes per second that the one worker did: what the model is checked against.
     """
 
     worker_ms: float
@@ -60,6 +57,7 @@ class Costs:
     batch: float
     statements: float
     flush_ms: float
+    rate: float
 
 
 @dataclass
@@ -70,6 +68,7 @@ class Model:
     workers: int
     cores: int
     node_ms: float
+    network_ms: float = NETWORK_MS
     now: float = 0.0
     settled: int = 0
     cpu_busy: float = 0.0
@@ -109,7 +108,7 @@ class Model:
 
     def _ready(self, who: tuple[int, ...]) -> None:
         """A worker has a batch to settle: the network, then the database's cores."""
-        self._after(self.costs.statements * NETWORK_MS, "arrived", *who)
+        self._after(self.costs.statements * self.network_ms, "arrived", *who)
 
     def _arrived(self, who: tuple[int, ...]) -> None:
         self.at_cores.extend(who)
@@ -154,7 +153,10 @@ def main() -> None:
             costs = _measured()
         for name, value in vars(costs).items():
             unit = "ms" if name.endswith("_ms") else "per transaction"
-            say(f"measured_{name}", value, unit)
+            say(f"measured_{name}", value, "nodes/s" if name == "rate" else unit)
+        # On one machine there is no network between the two.
+        here = Model(costs, 1, 2, 0.0, network_ms=0.0).run(SIMULATED_SECONDS * 1_000)
+        say("modelled_rate", here.settled / here.now * 1_000, "nodes/s", baseline=costs.rate)
         for cores in options.database_cores:
             for node_ms in options.node_ms:
                 step(f"{cores} cores, nodes of {node_ms} ms")
@@ -184,56 +186,59 @@ def _measured() -> Costs:
     publish_shape("measured", chain(10))
     flush, statements = floor(), _statements()
     with workers(1) as processes:
-        for is_counted in (False, True):
-            transactions, server = _transactions(), _server_seconds()
+        for _ in range(2):
+            flushes, server = _flushes(), _server_seconds()
             worker = cpu_seconds(processes[0].pid)
             ids = start_many("measured", [{"n": 1}] * EXECUTIONS, now=timezone.now())
             # Asking costs PostgreSQL, too: seldom, and with nothing else beside it.
             until_completed(ids, pause=0.5)
-            time.sleep(1.5 if is_counted else 0)
         nodes = EXECUTIONS * 10
-        done = _transactions() - transactions
+        batch = nodes / (_flushes() - flushes)
         connection.close()
         return Costs(
             worker_ms=(cpu_seconds(processes[0].pid) - worker) * 1_000 / nodes,
             database_ms=(_server_seconds() - server) * 1_000 / nodes,
-            batch=nodes / done,
-            statements=statements,
+            batch=batch,
+            statements=2 + statements * batch,
             flush_ms=flush,
+            rate=_rate(),
         )
 
 
 def _statements() -> float:
-    """Return the round trips per transaction, BEGIN and COMMIT among them."""
-    calls, _, transactions = counted("chain")
-    return 2 + sum(calls.values()) / transactions
+    """Return the statements per node, but for BEGIN and COMMIT."""
+    edges, executions = WORK["chain"]
+    return sum(counted("chain")[0].values()) / (len(edges) * executions)
 
 
-def _transactions() -> int:
+def _rate() -> float:
+    """Return nodes per second of the last round, by what the rows tell."""
+    from spane_django.models import Execution
+
+    newest = Execution.objects.order_by("-id").values_list("created_at", "finished_at")
+    times = list(newest[:EXECUTIONS])
+    took = max(end for _, end in times) - min(start for start, _ in times)
+    return EXECUTIONS * 10 / took.total_seconds()
+
+
+def _flushes() -> int:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(
-            "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-        )
+        cursor.execute("SELECT wal_sync FROM pg_stat_wal")
         found: int = cursor.fetchone()[0]
     return found
 
 
 def _server_seconds() -> float:
-    """Return the processor time of all of PostgreSQL's processes, as far as they live."""
-    return sum(cpu_seconds(pid) for pid in _servers())
+    """Return the processor time of PostgreSQL's processes, as far as they live."""
+    from django.db import connection
 
-
-def _servers() -> Iterator[int]:
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            name = (path / "comm").read_text().strip()
-        except OSError:
-            continue
-        if name == "postgres" and int(path.name) != os.getpid():
-            yield int(path.name)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    server = parent(backend)
+    return sum(cpu_seconds(pid) for pid in children(server))
 
 
 def _options() -> argparse.Namespace:

@@ -74,7 +74,7 @@ SHAPES = {
 # So that a shape takes a peer seconds and not minutes.
 SCALES = {
     "dbos": {"chain10": 0.5},
-    "celery": {},
+    "celery": {"chain10": 0.5},
     "rq": {"chain10": 0.1, "fan100": 0.25, "fan1000": 0.25},
     "prefect": {"chain10": 0.02, "fan100": 0.1, "fan1000": 0.1, "lone100": 0.5, "single": 0.2},
 }
@@ -99,7 +99,7 @@ def main() -> None:
                 scale = SCALES[peer].get(name, 1.0)
                 part = shape.scaled(scale) if scale != 1 else shape
                 python = python_of(peer, options.directory)
-                _say_peer(name, peer, part, python, options.repetitions, ours, scale)
+                _say_peer(name, peer, part, python, options.peer_repetitions, ours, scale)
 
 
 def _ours(name: str, shape: Shape, repetitions: int) -> list[float]:
@@ -183,6 +183,10 @@ def _fresh_redis() -> None:
 def _options() -> argparse.Namespace:
     made = parser(__doc__, repetitions=5)
     made.add_argument("directory", type=Path, help="where install.py has put the peers")
+    made.add_argument(
+        "--peer-repetitions", type=int, default=3, metavar="N",
+        help="of each peer, which take longer; 3",
+    )  # fmt: skip
     made.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     made.add_argument("--only", nargs="+", choices=list(SHAPES), default=list(SHAPES))
     made.add_argument("--scale", type=float, default=1.0, help="of all shapes, for a trial; 1")
