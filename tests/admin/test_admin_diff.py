@@ -381,3 +381,4 @@ def test_what_was_done_to_a_version_is_for_those_who_may_see_the_audit_trail(
     assert "a secret quarrel" in able.get(tab_of(flow, "versions")).content.decode()
     page = unable.get(tab_of(flow, "versions"))
     assert (page.status_code, "a secret quarrel" in page.content.decode()) == (200, False)
+    assert [row.done for row in page.context["rows"]] == [[], []]

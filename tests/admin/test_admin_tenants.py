@@ -16,6 +16,7 @@ from pytest_django import Settings
 from spane_django.admin.verbs import VerbsAdmin
 from spane_django.engine.publish import publish
 from spane_django.engine.run import utc_now
+from spane_django.engine.start import StartOptions, start
 from spane_django.engine.tokens import issue
 from spane_django.models import (
     Alert,
@@ -30,7 +31,7 @@ from spane_django.models import (
     Workflow,
     WorkflowVersion,
 )
-from tests.admin.pages import list_of, page_of, verb_of
+from tests.admin.pages import list_of, page_of, tab_of, verb_of
 from tests.admin.stage import GOOD
 from tests.api.conftest import _task_type
 from tests.api.matrix import MAKERS, Caller, World
@@ -196,6 +197,32 @@ def test_a_shared_workflow_is_seen_and_started_but_not_changed(world: World) -> 
     assert (seen.status_code, refused.status_code, shared.is_enabled) == (200, 404, True)
     assert started.status_code == 302, started.context["form"].errors
     assert Execution.objects.get(workflow=shared).tenant == "acme"
+
+
+def test_a_shared_workflow_is_restored_by_nobody_of_a_tenant(world: World) -> None:
+    shared = publish(GOOD, now=utc_now()).workflow
+    publish({**GOOD, "name": "Second"}, now=utc_now())
+    client = operator("acme")
+    page = tab_of(shared, "restore", 1)
+
+    versions = client.get(tab_of(shared, "versions"))
+    answers = [client.get(page).status_code, client.post(page, {"seen": "2:"}).status_code]
+
+    assert (versions.status_code, page in versions.content.decode()) == (200, False)
+    assert answers == [404, 404]
+
+
+def test_tenants_see_their_own_executions_of_a_shared_workflow_alone(world: World) -> None:
+    shared = publish(GOOD, now=utc_now()).workflow
+    ours = start("good", {}, now=utc_now(), options=StartOptions(tenant="acme"))
+    theirs = start("good", {}, now=utc_now(), options=StartOptions(tenant="other"))
+    client = operator("acme")
+
+    listed = client.get(tab_of(shared, "executions")).content.decode()
+    counted = client.get(tab_of(shared, "versions")).context["rows"][0].live
+
+    assert (page_of(ours) in listed, page_of(theirs) in listed) == (True, False)
+    assert counted == 1
 
 
 def test_nobody_starts_a_workflow_for_a_tenant_that_is_not_theirs(world: World) -> None:
