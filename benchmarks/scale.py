@@ -56,16 +56,16 @@ def main() -> None:
         with progress(options.executions) as step:
             _fill(switch, options.executions, step)
         say_machine(executions=options.executions, **_size(switch))
-        with progress(len(FIGURES) + len(PAGES) + 1) as step, silence():
-            for name, (measure, unit) in FIGURES.items():
+        with progress(len(options.only)) as step, silence():
+            for name in options.only:
                 step(name)
-                _compare(switch, name, measure, unit, options.repetitions)
-            for name, path in PAGES.items():
-                step(name)
-                _compare_pages(switch, name, path)
-            step("prune")
-            switch("full")
-            say("prune", _prune(), "executions/s", count=PRUNED)
+                if name in FIGURES:
+                    _compare(switch, name, *FIGURES[name], options.repetitions)
+                elif name in PAGES:
+                    _compare_pages(switch, name, PAGES[name])
+                else:
+                    switch("full")
+                    say(name, _prune(), "executions/s", count=PRUNED)
 
 
 def _single() -> float:
@@ -232,6 +232,8 @@ def _options() -> argparse.Namespace:
     made = parser(__doc__, repetitions=5)
     made.add_argument("--data", type=Path, required=True, help="the directory of the PostgreSQL")
     made.add_argument("--executions", type=int, default=1_000_000, help="of the history; 1,000,000")
+    names = [*FIGURES, *PAGES, "prune"]
+    made.add_argument("--only", nargs="+", choices=names, default=names, help="these alone")
     return made.parse_args()
 
 
