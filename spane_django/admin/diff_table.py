@@ -68,6 +68,12 @@ def tables_of(found: Diff, *, most: int = MOST_ROWS) -> list[Table]:
     return tables
 
 
+def table_of(label: str | Promise, found: Iterable[Change], *, most: int = MOST_ROWS) -> Table:
+    """Return a table of changes; the first ``most`` of them are shown."""
+    rows = list(map(_of_change, found))
+    return Table(label, rows[:most], max(len(rows) - most, 0))
+
+
 def summary_of(found: Diff) -> list[SafeString]:
     """Return how much differs, as chips."""
     counted = (

@@ -68,8 +68,11 @@ class EngineForm(forms.Form):
         sections: Titles, each with the names of its fields; a field of none comes first.
         paths: Fields by the paths of the faults that are shown beside them; a path that is not
             named is looked for by its beginning.
+        submit_label: What the button says.
     """
 
+    required_css_class = "required"
+    submit_label: ClassVar[str | Promise] = _("Save")
     sections: ClassVar[tuple[tuple[str | Promise, tuple[str, ...]], ...]] = ()
     paths: ClassVar[Mapping[str, str]] = {}
 

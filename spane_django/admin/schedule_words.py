@@ -27,12 +27,14 @@ class Run:
     """A time at which a schedule will run.
 
     Attributes:
-        shown: By the clocks of the schedule's time zone.
+        day: By the calendar of the schedule's time zone.
+        time: By its clocks.
         note: That the clocks are changed before it; "": they are not.
     """
 
     at: datetime
-    shown: str
+    day: str
+    time: str
     note: str
 
 
@@ -74,7 +76,7 @@ def _marked(runs: list[datetime], zone: tzinfo, now: datetime) -> Iterator[Run]:
         here = run.astimezone(zone)
         offset = here.utcoffset()
         note = "" if offset == before else _changed(before, offset)
-        yield Run(at=run, shown=f"{here:%a %Y-%m-%d %H:%M:%S %Z}", note=note)
+        yield Run(at=run, day=f"{here:%a %Y-%m-%d}", time=f"{here:%H:%M:%S %Z}", note=note)
         before = offset
 
 

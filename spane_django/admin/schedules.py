@@ -100,7 +100,7 @@ DELETE = Verb(
 class ScheduleAdmin(EditingAdmin):
     """Schedules: seen, made, changed, paused, run, backfilled."""
 
-    list_display = ("name", "standing", "starts", "when", "next_run", "last_run")
+    list_display = ("name", "standing", "starts", "due", "next_run", "last_run")
     list_filter = ("workflow", "misfire")
     search_fields = ("task__name", "workflow__key")
     list_select_related = (
@@ -193,6 +193,10 @@ class ScheduleAdmin(EditingAdmin):
         words = in_words(schedule)
         return format_html("{}<br>{}", words, code(describe(schedule)))
 
+    @admin.display(description=_("when"))
+    def due(self, schedule: Schedule) -> SafeString | str:
+        return in_words(schedule) or code(describe(schedule))
+
     @admin.display(description=_("problem"))
     def trouble(self, schedule: Schedule) -> str:
         return schedules.problem(schedule)
@@ -234,7 +238,8 @@ def _listed(runs: Sequence[Run]) -> SafeString:
 
 
 def _shown(run: Run) -> SafeString:
-    here = format_html('<time datetime="{}"><bdi>{}</bdi></time>', run.at.isoformat(), run.shown)
+    template = '<time datetime="{}"><bdi>{}</bdi> <bdi>{}</bdi></time>'
+    here = format_html(template, run.at.isoformat(), run.day, run.time)
     if not run.note:
         return here
     return format_html('{} <span class="spane-note">⚠︎ {}</span>', here, run.note)

@@ -150,7 +150,7 @@ class SecretAdmin(ReadOnlyAdmin):
         return iter(())  # the form shows them
 
     def prepare(self, rows: list[Any], scope: Scope) -> None:
-        uses = uses_of(rows)
+        uses = uses_of(rows, scope=scope)
         for row in rows:
             row.uses = uses[row.pk]
 

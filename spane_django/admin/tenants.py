@@ -13,12 +13,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from ..clock import now as current_time
 from ..engine.audit import Owned, record
 from ..engine.scope import has_tenants, tenant_model
 from ..models import Tenant
-from .base import ModelAdmin, scope_in
+from .base import CappedPaginator, ModelAdmin, scope_in
 
 
 @admin.register(Tenant)
@@ -29,6 +30,9 @@ class TenantAdmin(ModelAdmin):
     search_fields = ("key", "name")
     fields = ("key", "name", "users")
     filter_horizontal = ("users",)
+    show_full_result_count = False
+    paginator = CappedPaginator
+    empty_hint = _("There is no tenant yet. Add one, and name the users who belong to it.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return scope_in(request).within(super().get_queryset(request))

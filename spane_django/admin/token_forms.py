@@ -90,6 +90,7 @@ class TokenForm(EngineForm):
 class TokenRotationForm(EngineForm):
     """How the secret of a token is replaced."""
 
+    submit_label = _("Rotate the secret")
     grace = forms.ChoiceField(
         label=_("The old secret"), choices=GRACE, initial="3600",
         help_text=_("How long it stays good, so that whatever uses it can be changed."),

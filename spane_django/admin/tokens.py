@@ -173,7 +173,7 @@ class ApiTokenAdmin(RotatingAdmin):
 
     @admin.display(description=_("expires"))
     def expires(self, token: ApiToken) -> SafeString | None:
-        return instant(token.expires_at)
+        return lately(token.expires_at)
 
     @admin.display(description=_("old secret good until"))
     def old_until(self, token: ApiToken) -> SafeString | None:

@@ -89,8 +89,7 @@ class WebhookForm(OwnedForm):
         help_text=_("How old, in seconds, a signed time may be."),
     )  # fmt: skip
     scheme_header = _text(
-        _("Header of the signature"), _("Of HMAC alone, as all below: X-Signature"),
-        initial="X-Signature",
+        _("Header of the signature"), _("The presets need nothing of this."), initial="X-Signature"
     )  # fmt: skip
     scheme_algorithm = forms.ChoiceField(
         label=_("Algorithm"), choices=[(name, name) for name in ALGORITHMS]
@@ -98,9 +97,11 @@ class WebhookForm(OwnedForm):
     scheme_encoding = forms.ChoiceField(
         label=_("Encoding"), choices=[("hex", "hex"), ("base64", "base64")]
     )
-    scheme_prefix = _text(_("Before the signature"), "sha256=")
+    scheme_prefix = _text(_("Before the signature"), _("Such as sha256="))
     scheme_timestamp = _text(_("Header of the time"), _("Seconds since 1970, which are signed."))
-    scheme_text = _text(_("What is signed"), "{timestamp}.{body}")
+    scheme_text = _text(
+        _("What is signed"), _("Empty: the body, after the time: {timestamp}.{body}")
+    )
     mapping = _area(
         _("Input"),
         _(
@@ -123,7 +124,8 @@ class WebhookForm(OwnedForm):
 
     sections = (
         (_("Address"), ("path", "methods", "networks")),
-        (_("Signature"), ("kind", "secret", "tolerance", *_SCHEME)),
+        (_("Signature"), ("kind", "secret", "tolerance")),
+        (_("How an HMAC is made"), tuple(_SCHEME)),
         (_("Execution"), ("mapping", "dedupe")),
         (_("Answer"), tuple(_RESPONSE)),
     )
@@ -201,6 +203,7 @@ class WebhookForm(OwnedForm):
 class RotationForm(EngineForm):
     """How the secret of a webhook is replaced."""
 
+    submit_label = _("Rotate the secret")
     grace = forms.ChoiceField(
         label=_("The old secret"), choices=GRACE, initial="86400",
         help_text=_("How long it stays good, so that senders can be changed one by one."),

@@ -86,15 +86,28 @@ def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> Diff:
     """Return how ``after`` differs from ``before``."""
     old, new = nodes_in(before), nodes_in(after)
     old_edges, new_edges = edges_of(old), edges_of(new)
-    changed = {key: list(_changes(_inner(old[key]), _inner(new[key]))) for key in old if key in new}
+    changed = {key: list(changes(_inner(old[key]), _inner(new[key]))) for key in old if key in new}
     return Diff(
         added={key: new[key] for key in sorted(new.keys() - old.keys())},
         removed={key: old[key] for key in sorted(old.keys() - new.keys())},
         changed={key: changes for key, changes in sorted(changed.items()) if changes},
         edges_added=sorted(new_edges - old_edges),
         edges_removed=sorted(old_edges - new_edges),
-        options=list(_changes(_without(before, "nodes"), _without(after, "nodes"))),
+        options=list(changes(_without(before, "nodes"), _without(after, "nodes"))),
     )
+
+
+def changes(before: Json, after: Json, path: str = "") -> Iterator[Change]:
+    """Yield the values in which two differ, each by its place: a JSON Pointer after ``path``."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            yield from _of_key(before, after, key, path)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for place, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from changes(one, other, f"{path}/{place}")
+    # In Python 1, 1.0 and True are the same; in a definition they are not.
+    elif type(before) is not type(after) or before != after:
+        yield Change(path, Kind.CHANGED, before, after)
 
 
 def nodes_in(raw: Mapping[str, Any]) -> dict[str, Json]:
@@ -137,18 +150,6 @@ def _without(raw: Mapping[str, Any], *keys: str) -> dict[str, Json]:
     return {key: value for key, value in raw.items() if key not in keys}
 
 
-def _changes(before: Json, after: Json, path: str = "") -> Iterator[Change]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in sorted(before.keys() | after.keys()):
-            yield from _of_key(before, after, key, path)
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for place, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from _changes(one, other, f"{path}/{place}")
-    # In Python 1, 1.0 and True are the same; in a definition they are not.
-    elif type(before) is not type(after) or before != after:
-        yield Change(path, Kind.CHANGED, before, after)
-
-
 def _of_key(
     before: dict[str, Json], after: dict[str, Json], key: str, path: str
 ) -> Iterator[Change]:
@@ -158,4 +159,4 @@ def _of_key(
     elif key not in before:
         yield Change(here, Kind.ADDED, after=after[key])
     else:
-        yield from _changes(before[key], after[key], here)
+        yield from changes(before[key], after[key], here)

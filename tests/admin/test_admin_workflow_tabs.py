@@ -217,7 +217,7 @@ def test_schedules_tell_their_next_runs_and_lead_to_their_pages(boss: Client):
     section = starter(html_of(boss, tab_of(flow, "triggers")), "Schedules")
 
     assert f'href="{page_of(made)}">daily' in section
-    assert section.count(" 09:00:00 UTC<") == 5
+    assert section.count(">09:00:00 UTC<") == 5
 
 
 @pytest.mark.parametrize(
