@@ -33,14 +33,14 @@ DURABLE = {"spane_django", "dbos"}
 WIDTH, LEFT, RIGHT, TOP = 760, 150, 90, 64
 BAR, GAP, TITLE = 18, 6, 34
 STYLE = """
-  svg { font: 13px system-ui, sans-serif; color: #1f2328 }
+  svg { font: 13px system-ui, sans-serif; color: #1f2328; background: #ffffff }
   text { fill: currentColor }
   .soft { fill: #59636e }
   .title { font-weight: 600 }
   .ours { fill: #0a6e6e } .durable { fill: #57606a } .other { fill: none; stroke: #57606a }
   .line { stroke: #d1d9e0 }
   @media (prefers-color-scheme: dark) {
-    svg { color: #e6edf3 }
+    svg { color: #e6edf3; background: #0d1117 }
     .soft { fill: #9198a1 }
     .ours { fill: #3fb6b6 } .durable { fill: #9198a1 } .other { stroke: #9198a1 }
     .line { stroke: #3d444d }
