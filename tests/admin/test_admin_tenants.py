@@ -28,6 +28,7 @@ from spane_django.models import (
     NodeRun,
     Rollup,
     Tenant,
+    Trigger,
     Workflow,
     WorkflowVersion,
 )
@@ -273,3 +274,29 @@ def test_a_project_without_tenants_sees_nothing_of_them(boss: Client, settings: 
 
 def _rows(answer: Any) -> list[Any]:
     return list(answer.context["cl"].result_list) if answer.status_code == 200 else []
+
+
+def test_forms_make_for_the_own_tenant_alone_and_change_no_other_ones_rows(world: World) -> None:
+    acme, stranger = operator("acme"), operator("other")
+    lone = User.objects.create_user("lone", is_staff=True)
+    lone.user_permissions.set(Permission.objects.all())
+    nobody = Client()
+    nobody.force_login(lone)
+    theirs = publish({**GOOD, "id": "theirs"}, now=utc_now(), tenant="other").workflow_id
+    shared = publish({**GOOD, "id": "shared"}, now=utc_now()).workflow_id
+    make = reverse("admin:spane_django_trigger_make")
+
+    refused = [
+        acme.post(make, {"event": "a.b", "workflow": theirs, "sample": "{}"}),
+        nobody.post(make, {"event": "a.b", "workflow": shared, "sample": "{}"}),
+    ]
+    acme.post(make, {"event": "a.b", "workflow": shared, "sample": "{}"})
+    made = Trigger.objects.get(name="a.b")
+    edit, try_it = (
+        reverse(f"admin:spane_django_trigger_{name}", args=[made.pk]) for name in ("edit", "try")
+    )
+
+    assert [bool(answer.context["form"].errors) for answer in refused] == [True, True]
+    assert made.tenant == "acme"
+    assert [acme.get(url).status_code for url in (edit, try_it)] == [200, 200]
+    assert [stranger.get(url).status_code for url in (edit, try_it)] == [404, 404]
