@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,16 +17,15 @@ from ..clock import now as current_time
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..engine.explain import explain
 from ..engine.scope import Scope
-from ..models import DeadLetter, Execution, LogLine, NodeRun, Workflow, WorkflowVersion
+from ..models import DeadLetter, Execution, NodeRun, Workflow, WorkflowVersion
 from ..models.payloads import shown
-from ..models.story import LogEntry, output
+from ..models.story import output
 from .base import scope_in
 from .bulk import Wanted
 from .execution_verbs import CANCEL, PAUSE, REASSIGN, REPLAY, RESUME, RETRY
 from .filters import PERIODS, CreatedFilter, LevelFilter, WorkflowFilter, ids_beginning_with
-from .live import LiveAdmin
+from .log_view import LogAdmin
 from .present import (
-    brief,
     chip,
     code,
     instant,
@@ -35,22 +33,18 @@ from .present import (
     length,
     link,
     list_of,
-    moment,
     page_of,
     pretty,
     progress,
     short_id,
 )
 from .replaying import ReplayAdmin, replay_url
-from .timeline import DONE, timeline_of
+from .timeline import DONE, Asked, timeline_of
 from .verbs import Verb
 
 _HAS_RUN = (NodeStatus.COMPLETED, NodeStatus.FAILED)
-_LINES = 100
 _REPLAYS = 10
 _LETTERS = 20
-_MESSAGE_CHARACTERS = 2_000
-_DATA_CHARACTERS = 1_000
 
 
 class _Items(Func):
@@ -64,7 +58,7 @@ class _Items(Func):
 
 
 @admin.register(Execution)
-class ExecutionAdmin(ReplayAdmin, LiveAdmin):
+class ExecutionAdmin(ReplayAdmin, LogAdmin):
     """Executions, with every verb of an operator."""
 
     list_display = (
@@ -111,9 +105,9 @@ class ExecutionAdmin(ReplayAdmin, LiveAdmin):
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         live = self.live(obj)
         letters = obj.dead_letters.open().order_by("pk").defer("input", "traceback")
-        lines = obj.logs()
         may_see = self.has_payload_permission(request)
         shown_, nodes = super().page(request, obj), self.nodes(request, obj)
+        asked = Asked.by(request, self.site, nodes["selected"])
         return {
             **shown_,
             **live,
@@ -121,14 +115,13 @@ class ExecutionAdmin(ReplayAdmin, LiveAdmin):
             "buttons": [button for button in shown_["buttons"] if button.verb is not REPLAY],
             "replay_url": replay_url(request, self.site, obj.pk),
             "rerun_url": self._rerun_url(request, obj, nodes["node"]),
+            **self.log(request, obj, is_live=bool(live)),
             "explanation": explain(obj, now=current_time()),
-            "timeline": timeline_of(obj, now=current_time()),
+            "timeline": timeline_of(obj, asked, now=current_time()),
+            "asked": asked,
             "letters": letters[:_LETTERS],
             "payloads": self._payloads(obj) if may_see else [],
-            "lines": [_told(entry, with_data=may_see) for entry in lines[-_LINES:]],
-            "lines_hidden": max(len(lines) - _LINES, 0),
             "runs_url": list_of(NodeRun, self.site, execution=obj.pk),
-            "lines_url": list_of(LogLine, self.site, execution=obj.pk),
             "letters_url": list_of(DeadLetter, self.site, execution=obj.pk, resolved="all"),
         }
 
@@ -258,15 +251,3 @@ class ExecutionAdmin(ReplayAdmin, LiveAdmin):
 
     def _linked(self, pk: Any) -> SafeString:
         return link(page_of(Execution, pk, self.site), code(short_id(pk), title=str(pk)))
-
-
-def _told(entry: LogEntry, *, with_data: bool) -> dict[str, object]:
-    data = brief(json.dumps(entry.data, ensure_ascii=False), _DATA_CHARACTERS)
-    return {
-        "at": moment(entry.at),
-        "level": chip(entry.level),
-        "node_id": entry.node_id,
-        "attempt": entry.attempt,
-        "message": entry.message[:_MESSAGE_CHARACTERS],
-        "data": data if with_data and entry.data else "",
-    }

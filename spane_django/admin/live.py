@@ -1,7 +1,8 @@
 """The page of an execution follows what happens: deltas of its nodes, by cursor.
 
 `live.js` asks while the execution goes on and somebody looks.  The answer is text only, never
-HTML; an answer that tells nothing new costs one query of the engine's tables.  Whoever has been
+HTML; an answer that tells nothing new costs one query of the engine's tables.  With ``?tail=`` it
+tells the new lines of the log, too, as far as they fit the log's filters.  Whoever has been
 signed out is told so with 401, where the admin's own views would answer with their login page.
 """
 
@@ -20,6 +21,8 @@ from ..observability.position import Position, UnknownPosition, read_position
 from ..observability.stream import Event, Follower
 from .base import scope_in
 from .execution_nodes import NodesAdmin
+from .log_lines import Wanted
+from .log_text import sent
 from .present import ICONS, WORDS
 
 _LIVE_URL = "spane_django_execution_live"
@@ -39,7 +42,9 @@ class LiveAdmin(NodesAdmin):
         """
         if ExecutionStatus(execution.status).is_final:
             return {}
-        follower = Follower(execution.pk)
+        # What nodes wrote is read with the log, not here: there may be very much of it.
+        last = execution.log_lines.order_by("pk").values_list("pk", flat=True).last()
+        follower = Follower(execution.pk, Position(line=last or 0))
         while (reading := follower.read()).has_more:
             pass
         url = reverse(f"admin:{_LIVE_URL}", args=[execution.pk], current_app=self.site)
@@ -62,6 +67,10 @@ class LiveAdmin(NodesAdmin):
             "nodes": [_node(event.subject) for event in reading.events if _is_node(event)],
             "changed": bool(reading.events),
         }
+        if "tail" in request.GET:
+            may_see = self.has_payload_permission(request)
+            wanted = Wanted.by(request.GET)
+            answer["lines"] = sent(reading.events, wanted, with_data=may_see)
         return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 
     def _is_within(self, request: HttpRequest, pk: UUID) -> bool:

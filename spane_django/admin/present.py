@@ -113,14 +113,36 @@ def lately(at: datetime | None) -> SafeString | None:
 
 def moment(at: datetime) -> SafeString:
     """Return an instant to the millisecond, today's without the day."""
+    return _time(at, moment_text(at))
+
+
+def moment_text(at: datetime) -> str:
+    """Return the text of `moment`."""
     here = localtime(at)
     day = "" if here.date() == localtime().date() else f"{here:%Y-%m-%d} "
-    return _time(at, day + here.time().isoformat("milliseconds"))
+    return day + here.time().isoformat("milliseconds")
 
 
 def length(span: timedelta | None) -> SafeString | None:
     """Return a duration in its two largest units."""
-    return None if span is None else format_html("<bdi>{}</bdi>", _spelled(span))
+    return None if span is None else format_html("<bdi>{}</bdi>", spelled(span))
+
+
+def spelled(span: timedelta) -> str:
+    """Return a duration in its two largest units, as text."""
+    milliseconds = max(round(span.total_seconds() * 1_000), 0)
+    if milliseconds < 1_000:
+        return _("%d ms") % milliseconds
+    if milliseconds < 59_950:
+        return _("%.1f s") % (milliseconds / 1_000)
+    minutes, rest = divmod(round(milliseconds / 1_000), 60)
+    if minutes < 60:
+        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    days, hours = divmod(hours, 24)
+    return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
 
 
 def progress(done: int, total: int) -> SafeString:
@@ -185,22 +207,6 @@ def list_of(model: type[Model], site: str, **lookups: str | int) -> str:
 def link(url: str, content: object) -> SafeString:
     """Return a link."""
     return format_html('<a href="{}">{}</a>', url, content)
-
-
-def _spelled(span: timedelta) -> str:
-    milliseconds = max(round(span.total_seconds() * 1_000), 0)
-    if milliseconds < 1_000:
-        return _("%d ms") % milliseconds
-    if milliseconds < 59_950:
-        return _("%.1f s") % (milliseconds / 1_000)
-    minutes, rest = divmod(round(milliseconds / 1_000), 60)
-    if minutes < 60:
-        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
-    days, hours = divmod(hours, 24)
-    return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
 
 
 def _time(at: datetime, text: str) -> SafeString:

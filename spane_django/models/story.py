@@ -37,6 +37,11 @@ _RUN_COLUMNS = (
 )  # fmt: skip
 
 
+_ATTEMPT_COLUMNS = (
+    "number", "result", "started_at", "finished_at", "error_message", "error_type",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """One line of an execution's log.
@@ -103,11 +108,36 @@ class Trace:
 
 def logs(execution: Execution) -> list[LogEntry]:
     """Return everything that happened, in the order of time."""
-    runs = _runs(execution)
-    lines = _lines(execution)
+    return _told(execution, _lines(execution))
+
+
+def events(execution: Execution) -> list[LogEntry]:
+    """Return what happened but for what nodes wrote, in the order of time."""
+    return _told(execution, {})
+
+
+def latest(run: NodeRun) -> LogEntry | None:
+    """Return what is told of where a node stands now; None: nothing.  Reads no attempts."""
+    started_at = run.started_at or run.created_at
+    executing = _executing(run, run.attempt, started_at)
+    if run.status == NodeStatus.RUNNING:
+        return executing
+    if run.status == NodeStatus.READY and run.error_type:
+        again = _Try(run.attempt - 1, "failed", started_at, started_at, *_error(run))
+        return next(_try_end(again, replace(executing, attempt=again.number)))
+    own = _Try(run.attempt, run.status, started_at, run.finished_at, *_error(run))
+    return next(reversed([*_try_end(own, executing), *_run_end(run, [own])]), None)
+
+
+def _error(run: NodeRun) -> tuple[str, str]:
+    return run.error_message, run.error_type
+
+
+def _told(execution: Execution, lines: _Lines) -> list[LogEntry]:
+    runs, failed = _runs(execution), failures(execution)
     told = [(0, entry) for entry in _beginning(execution)]
     for position, run in enumerate(runs, start=1):
-        told += [(position, entry) for entry in _run_entries(run, lines)]
+        told += [(position, entry) for entry in _run_entries(run, failed, lines)]
     told += [(len(runs) + 1, entry) for left in lines.values() for entry in left]
     told += [(len(runs) + 1, entry) for entry in _end(execution)]
     # Of one instant, what belongs to one node stays together and in the order it was told.
@@ -116,7 +146,35 @@ def logs(execution: Execution) -> list[LogEntry]:
 
 def trace(execution: Execution) -> Trace:
     """Return a span for every attempt of every node that has begun."""
-    spans = [
+    failed = failures(execution)
+    found = [span for run in _runs(execution) for span in spans(run, failed)]
+    return Trace(
+        execution_id=execution.pk,
+        workflow_id=execution.workflow.key,
+        status=execution.status,
+        started_at=execution.started_at,
+        ended_at=execution.finished_at,
+        spans=sorted(found, key=lambda span: span.started_at),
+    )
+
+
+def failures(execution: Execution) -> Failures:
+    """Return the attempts of an execution that did not succeed, by node run."""
+    columns = [f"attempts__{name}" for name in _ATTEMPT_COLUMNS]
+    tried = execution.node_runs.filter(attempts__isnull=False).order_by("attempts__number")
+    found: Failures = defaultdict(list)
+    for run, number, result, began, ended, error, kind in tried.values_list("id", *columns):
+        found[run].append(_Try(number, result, began or ended, ended, error, kind))
+    return found
+
+
+def spans(run: NodeRun, failed: Failures) -> list[Span]:
+    """Return the attempts of one node in their order.
+
+    Args:
+        failed: The `failures` of its execution.
+    """
+    return [
         Span(
             node_id=run.node_id,
             name=f"Execute {run.node_type}",
@@ -127,17 +185,8 @@ def trace(execution: Execution) -> Trace:
             waited=_waited(run, attempt),
             error=attempt.error,
         )
-        for run in _runs(execution)
-        for attempt in _tries(run)
+        for attempt in _tries(run, failed)
     ]
-    return Trace(
-        execution_id=execution.pk,
-        workflow_id=execution.workflow.key,
-        status=execution.status,
-        started_at=execution.started_at,
-        ended_at=execution.finished_at,
-        spans=sorted(spans, key=lambda span: span.started_at),
-    )
 
 
 def output(execution: Execution, read: Callable[[Json], Json] = load) -> Json:
@@ -171,22 +220,12 @@ class _Try:
 
 def _runs(execution: Execution) -> list[NodeRun]:
     runs = execution.node_runs.only(*_RUN_COLUMNS)
-    return list(runs.order_by("id").prefetch_related("attempts"))
+    return list(runs.order_by("id"))
 
 
-def _tries(run: NodeRun) -> list[_Try]:
+def _tries(run: NodeRun, failed: Failures) -> list[_Try]:
     """Return the attempts of a node, the one that is not over or has succeeded at the end."""
-    tries = [
-        _Try(
-            number=attempt.number,
-            status=attempt.result,
-            started_at=attempt.started_at or attempt.finished_at,
-            ended_at=attempt.finished_at,
-            error=attempt.error_message,
-            error_type=attempt.error_type,
-        )
-        for attempt in run.attempts.all()
-    ]
+    tries = list(failed.get(run.pk, ()))
     if run.started_at is not None and _has_own_try(run, tries):
         ended_at = run.finished_at if NodeStatus(run.status).is_final else None
         error = run.reason if run.status == NodeStatus.CANCELLED else ""
@@ -235,20 +274,19 @@ _LEVELS = {
 }
 
 
-def _run_entries(run: NodeRun, lines: _Lines) -> Iterator[LogEntry]:
-    tries = _tries(run)
+def _run_entries(run: NodeRun, failed: Failures, lines: _Lines) -> Iterator[LogEntry]:
+    tries = _tries(run, failed)
     for attempt in tries:
-        executing = LogEntry(
-            level="info",
-            message=f"Executing node {run.node_id} (type: {run.node_type})",
-            at=attempt.started_at,
-            node_id=run.node_id,
-            attempt=attempt.number,
-        )
+        executing = _executing(run, attempt.number, attempt.started_at)
         yield executing
         yield from lines.pop((run.node_id, attempt.number), ())
         yield from _try_end(attempt, executing)
     yield from _run_end(run, tries)
+
+
+def _executing(run: NodeRun, attempt: int, at: datetime) -> LogEntry:
+    message = f"Executing node {run.node_id} (type: {run.node_type})"
+    return LogEntry(level="info", message=message, at=at, node_id=run.node_id, attempt=attempt)
 
 
 def _try_end(attempt: _Try, executing: LogEntry) -> Iterator[LogEntry]:
@@ -278,6 +316,7 @@ def _run_end(run: NodeRun, tries: list[_Try]) -> Iterator[LogEntry]:
             yield replace(entry, level="warning", message=message)
 
 
+Failures = dict[int, list[_Try]]
 _Lines = dict[tuple[str, int], list[LogEntry]]
 
 

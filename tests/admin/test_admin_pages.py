@@ -127,7 +127,7 @@ def test_a_failed_execution_shows_why_and_which_node(boss: Client) -> None:
 def test_a_node_that_nothing_has_reached_is_shown_as_such(boss: Client) -> None:
     html = boss.get(page_of(started(GOOD))).content.decode()
 
-    table = html[html.index('<table class="spane-nodes">') :]
+    table = html[html.index('class="spane-nodes spane-timeline"') :]
     assert table.count("not reached") == 1
     assert html.count("not reached") > 1
 

@@ -15,7 +15,8 @@ function follow(page) {
     if (document.hidden) return;
     let answer;
     try {
-      const response = await fetch(`${page.dataset.spaneLive}?cursor=${encodeURIComponent(cursor)}`, { credentials: "same-origin" });
+      const tail = page.querySelector("[data-spane-tail]")?.dataset.spaneTail.replace("?", "&") ?? "";
+      const response = await fetch(`${page.dataset.spaneLive}?cursor=${encodeURIComponent(cursor)}${tail}`, { credentials: "same-origin" });
       if ([401, 403, 404].includes(response.status)) return say(page, (await response.json()).error);
       if (!response.ok) throw new Error(response.status);
       answer = await response.json();
@@ -25,10 +26,11 @@ function follow(page) {
     }
     cursor = answer.cursor;
     for (const told of answer.nodes) show(nodes.get(told[0]), told);
+    if (answer.lines?.length) document.dispatchEvent(new CustomEvent("spane:lines", { detail: answer.lines }));
     stale ||= answer.changed;
     pause = answer.more ? 0 : answer.changed ? QUICK : Math.min(CALM, Math.max(QUICK, pause * 1.3));
     if (stale && (answer.done || Date.now() - refreshed > REFRESH)) {
-      await refresh(page).catch(() => {});
+      await refresh(page, answer.done).catch(() => {});
       [stale, refreshed] = [false, Date.now()];
     }
     if (!answer.done) wait();
@@ -48,15 +50,17 @@ function show(node, [, status, icon, word]) {
   node.querySelector(".spane-said").textContent = `${icon} ${word}`;
 }
 
-// What is not drawn is taken from the page as it is now, but for what somebody is using.
-async function refresh(page) {
+// What is not drawn is taken from the page as it is now, but for what somebody is using, and for
+// a log that is followed line by line until its execution ends.
+async function refresh(page, isLast = false) {
   const response = await fetch(location.href, { credentials: "same-origin" });
   if (!response.ok || response.redirected) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const part of page.querySelectorAll("[data-spane-part]")) {
     const now = fresh.querySelector(`[data-spane-part="${part.dataset.spanePart}"]`);
     const isUsed = part.contains(document.activeElement) || (getSelection().type === "Range" && part.contains(getSelection().anchorNode));
-    if (now && !isUsed && now.innerHTML !== part.innerHTML) part.innerHTML = now.innerHTML;
+    const isFollowed = !isLast && part.querySelector("[data-spane-tail]");
+    if (now && !isUsed && !isFollowed && now.innerHTML !== part.innerHTML) replace(part, now);
   }
   const lines = fresh.querySelectorAll(".spane-edge");
   page.querySelectorAll(".spane-edge").forEach((line, index) => line.setAttribute("class", lines[index]?.getAttribute("class") ?? "spane-edge"));
@@ -67,6 +71,12 @@ async function refresh(page) {
       group.querySelector(".spane-said").textContent = now.querySelector(".spane-said").textContent;
     }
   }
+}
+
+function replace(part, now) {
+  const places = [...part.querySelectorAll("[tabindex]")].map((box) => [box.scrollLeft, box.scrollTop]);
+  part.innerHTML = now.innerHTML;
+  part.querySelectorAll("[tabindex]").forEach((box, index) => box.scrollTo(...(places[index] ?? [0, 0])));
 }
 
 function say(page, code) {
