@@ -26,6 +26,7 @@ from spane_django.models import (
     Execution,
     LogLine,
     NodeRun,
+    QueueSample,
     Rollup,
     Tenant,
     Trigger,
@@ -170,9 +171,9 @@ def test_what_is_of_the_installation_is_for_those_who_see_everything(
 
 def test_the_dashboard_sums_what_the_users_tenants_did_alone(world: World) -> None:
     flow = Workflow.objects.get(key="acme-flow")
-    Rollup.objects.create(
-        workflow=flow, tenant="acme", period="hour", at=utc_now() - timedelta(hours=2), started=77
-    )
+    hour = utc_now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    Rollup.objects.create(workflow=flow, tenant="acme", period="hour", at=hour, started=77)
+    QueueSample.objects.create(queue="spane", at=hour + timedelta(minutes=59))
 
     ours = operator("acme").get(list_of(Dashboard))
     theirs = operator("other").get(list_of(Dashboard))
