@@ -17,8 +17,8 @@ from dbos import DBOS
 from protocol import Asked, answer, asked, measure
 
 PROCESSES = 2
-POOL = 20
-IN_FLIGHT = 100
+POOL = 10
+IN_FLIGHT = 10
 SETTINGS = (
     f"{PROCESSES} processes that start and run their own workflows, coroutines, "
     f"{IN_FLIGHT} in flight and {POOL} connections each"
