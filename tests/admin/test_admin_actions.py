@@ -204,6 +204,8 @@ ADDRESSES: dict[str, Address] = {
     "approval_decide": Address(question, ("decide_approval",), form={"approve": "1"}),
     "deadletter_groups": Address(),
     "execution_live": Address(running),
+    "execution_log_txt": Address(failed),
+    "execution_log_jsonl": Address(failed),
     "execution_replay": Address(failed, ("replay_execution",), query="?from=start"),
     "schedule_make": Address(None, ("add_schedule",)),
     "schedule_edit": Address(schedule, ("change_schedule",)),
