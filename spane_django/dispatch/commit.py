@@ -19,13 +19,12 @@ from ..conf import settings
 from ..core.json import printable
 from ..core.outcome import Failure
 from ..engine.claim import Want, claimed
+from ..engine.db import PAUSE_SECONDS as _PAUSE_SECONDS
 from ..engine.finished import Finished
 from ..engine.run import Clock, utc_now
 from ..engine.settle import Settlement, settle
 
 logger = logging.getLogger("spane_django.dispatch")
-
-_PAUSE_SECONDS = 0.2
 
 
 def commit(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connections, router, transaction
+from django.db import InterfaceError, OperationalError, connections, router, transaction
 
 from ..conf import settings
 from ..models import Execution
@@ -18,6 +19,11 @@ Returned = TypeVar("Returned")
 # PostgreSQL's codes of "try again": serialization_failure and deadlock_detected.
 _TRANSIENT = frozenset({"40001", "40P01"})
 _TRIES = 3
+# Its codes of "not now": connection_exception, and what a server says that shuts down or starts.
+_NOT_NOW = ("08", "57P")
+# Those of SQLite: busy, locked, a failing disk, a file that cannot be opened.
+_NO_FILE = frozenset({5, 6, 10, 14})
+PAUSE_SECONDS = 0.2
 
 _BY_INDEX = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
@@ -87,6 +93,39 @@ def in_transaction(work: Callable[[], Returned]) -> Returned:
     raise AssertionError("unreachable")
 
 
+def steadily(read: Callable[[], Returned]) -> Returned:
+    """Read, and again on a new connection if the database was away, as long as a lease lasts.
+
+    Not inside a transaction: that is gone with its connection.
+
+    Raises:
+        OperationalError, InterfaceError: it stayed away, or refused.
+    """
+    give_up = time.monotonic() + settings.LEASE_SECONDS
+    while True:
+        try:
+            return read()
+        except (OperationalError, InterfaceError) as error:
+            is_lasting = connection().in_atomic_block or not _is_away(error)
+            if is_lasting or time.monotonic() > give_up:
+                raise
+            logger.warning("the database does not answer, reading again: %s", error)
+            drop_broken_connections()
+            time.sleep(PAUSE_SECONDS)
+
+
 def on_commit(function: Callable[[], object]) -> None:
     """Call ``function`` once the current transaction has committed; its errors are logged."""
     transaction.on_commit(function, using=alias(), robust=True)
+
+
+def _is_away(error: Exception) -> bool:
+    """Say whether a database did not answer, rather than refuse what it was asked."""
+    cause = error.__cause__
+    file_code = getattr(cause, "sqlite_errorcode", None)
+    if file_code is not None:
+        # The low byte is the error, the others tell more of it.
+        return file_code & 0xFF in _NO_FILE
+    # A driver that has lost its connection has no code from the server.
+    code = getattr(cause, "sqlstate", None)
+    return cause is not None and (code is None or code.startswith(_NOT_NOW))

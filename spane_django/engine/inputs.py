@@ -16,6 +16,7 @@ from ..core.statuses import NodeStatus
 from ..models import NodeRun
 from . import tracing
 from .claim import Claim
+from .db import steadily
 from .payloads import composed, load_text
 from .rows import Key, ParentRow
 from .sql import statements
@@ -82,7 +83,10 @@ def receive(
     Args:
         known: Parents that need not be read because the caller has just settled them.
     """
-    known = known or {}
+    return steadily(lambda: _receive(claims, known or {}))
+
+
+def _receive(claims: Sequence[Claim], known: Mapping[Key, ParentRow]) -> list[Received]:
     wanted: set[Key] = set()
     roots: set[UUID] = set()
     for claim in claims:

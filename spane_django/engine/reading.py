@@ -3,6 +3,8 @@
 Django refuses to query on the thread of an event loop.  An ``async`` node that asks for another
 node's data is given them all the same: one thread per process reads for all of them, and the
 loop waits the moment that takes.
+
+A database that is away for a moment is not the node's failure: it is asked again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
-from .db import drop_broken_connections
+from .db import drop_broken_connections, steadily
 
 Read = TypeVar("Read")
 
@@ -24,7 +26,7 @@ def read(query: Callable[[], Read]) -> Read:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return query()
+        return steadily(query)
     return reader(os.getpid()).submit(_fresh, query).result()
 
 
@@ -38,6 +40,6 @@ def reader(pid: int) -> ThreadPoolExecutor:
 def _fresh(query: Callable[[], Read]) -> Read:
     drop_broken_connections()
     try:
-        return query()
+        return steadily(query)
     finally:
         drop_broken_connections()

@@ -81,6 +81,7 @@ class Injector:
         self._verb = ""
         self._sent: list[str] = []
         self._number = 0
+        self._is_paused = False
 
     @contextmanager
     def during(self, verb: str) -> Iterator[None]:
@@ -92,13 +93,22 @@ class Injector:
         finally:
             self._verb, self._sent = outer
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let nothing in the block be a point."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
     def send(
         self, statement: str, connection: Connection, work: Callable[[], Returned]
     ) -> Returned:
         """Do what sends a statement, with the points before and after it."""
         if self.is_dead:
             raise Died
-        if not self._verb or self.has_struck:
+        if not self._verb or self._is_paused or self.has_struck:
             return work()
         self._sent.append(shape_of(statement))
         if self._is_here(statement, is_after=False):
@@ -116,10 +126,7 @@ class Injector:
     def revive(self) -> None:
         """Go on in another process, which has a connection of its own."""
         self.is_dead = False
-        raw = connections[DEFAULT_DB_ALIAS].connection
-        if raw is not None:
-            raw.close()
-        del connections[DEFAULT_DB_ALIAS]
+        _drop()
 
     def wake(self, queues: list[str], deliver: Callable[[list[str]], None]) -> None:
         """Tell workers, unless the hint gets lost."""
@@ -181,8 +188,12 @@ class SQLite(Connection):
         return None
 
     def fail(self, statement: str, work: Callable[[], Any]) -> Any:
-        is_begin = statement.startswith("BEGIN")
-        raise sqlite3.OperationalError("database is locked" if is_begin else "disk I/O error")
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        if statement.startswith("BEGIN"):
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
 
 
 class PostgreSQL(Connection):
@@ -217,14 +228,12 @@ _injectors: list[Injector] = []
 
 @contextmanager
 def watched(injector: Injector) -> Iterator[Injector]:
-    """Let an injector see what is sent during the block, on new connections."""
-    connections.close_all()
+    """Let an injector see what is sent during the block."""
     _injectors.append(injector)
     try:
         yield injector
     finally:
         _injectors.remove(injector)
-        connections.close_all()
 
 
 @contextmanager
@@ -232,7 +241,10 @@ def wired() -> Iterator[None]:
     """Make connections that injectors can see; none is open before or after the block."""
     connections.close_all()
     is_file = connections[DEFAULT_DB_ALIAS].vendor == "sqlite"
-    options = connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]
+    settings = connections.settings[DEFAULT_DB_ALIAS]
+    options, kept = settings["OPTIONS"], settings["CONN_MAX_AGE"]
+    # As workers have it: closing a file between nodes would take longer than the nodes.
+    settings["CONN_MAX_AGE"] = None
     if is_file:
         options["factory"] = _SQLiteConnection
     else:
@@ -240,7 +252,8 @@ def wired() -> Iterator[None]:
     try:
         yield
     finally:
-        connections.close_all()
+        _drop()
+        settings["CONN_MAX_AGE"] = kept
         if is_file:
             del options["factory"]
         else:
@@ -259,6 +272,17 @@ def shape_of(statement: str) -> str:
 class _SQLiteConnection(sqlite3.Connection):
     def cursor(self, factory: type[sqlite3.Cursor] = sqlite3.Cursor) -> sqlite3.Cursor:
         return super().cursor(factory=_cursor_like(factory))
+
+    @property
+    def isolation_level(self) -> Any:
+        return sqlite3.Connection.isolation_level.__get__(self)
+
+    @isolation_level.setter
+    def isolation_level(self, level: Any) -> None:
+        # Of a process that is gone: this would commit what it has begun.
+        if _is_dead():
+            raise Died
+        sqlite3.Connection.isolation_level.__set__(self, level)
 
     def commit(self) -> None:
         _send("COMMIT", SQLite(self), super().commit)
@@ -283,6 +307,9 @@ def _wire(*, connection: Any, **_: Any) -> None:
     raw = connection.connection
     if connection.alias != DEFAULT_DB_ALIAS:
         return
+    # The server stays up: whether what it has committed would survive that is not asked here.
+    raw.execute("SET synchronous_commit TO off")
+    raw.commit()
     through = raw.wait
     wired = PostgreSQL(raw, through)
 
@@ -308,6 +335,14 @@ def _statement_of(generator: Generator[Any, Any, Any], raw: Any) -> str | None:
 
 def _send(statement: str, connection: Connection, work: Callable[[], Returned]) -> Returned:
     return _injectors[-1].send(statement, connection, work) if _injectors else work()
+
+
+def _drop() -> None:
+    """Leave a connection as it stands, whatever it was amid, and have another one next."""
+    raw = connections[DEFAULT_DB_ALIAS].connection
+    if raw is not None:
+        raw.close()
+    del connections[DEFAULT_DB_ALIAS]
 
 
 def _is_dead() -> bool:

@@ -7,11 +7,12 @@ how many attempts were lost with their worker, and which worker did what.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from spane_django.core.json import encode
+from spane_django.core.json import decode, encode
 from spane_django.models import (
     Approval,
     Attempt,
@@ -27,12 +28,27 @@ from spane_django.models.payloads import load
 _ACTIVE = ("ready", "running", "waiting")
 _FINAL = ("completed", "failed", "skipped", "cancelled")
 
+# How attempts end at a fault: where the policy of a node lets it, it is tried again.
+_FAULTS = ("WorkerLost", "OperationalError", "InterfaceError")
+
+# Ids, instants, and how often a node was tried until it failed for good.
+_VARIES = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"
+    r'|(?<="attempts":)\d+'
+)
+
 Picture = dict[str, Any]
 
 
-def picture_of(roots: Iterable[UUID]) -> list[Picture]:
-    """Return executions with all that belongs to them, those that they have started included."""
-    return [_execution(Execution.objects.get(pk=key)) for key in roots]
+def picture_of(roots: Iterable[UUID], name: str) -> list[Any]:
+    """Return executions with all that belongs to them, those that they have started included.
+
+    Args:
+        name: Of the run, wherever it occurs.
+    """
+    told = encode([_execution(Execution.objects.get(pk=key)) for key in roots])
+    return list(decode(_VARIES.sub("0", told).replace(name, "RUN")))
 
 
 def broken_laws(roots: Iterable[UUID]) -> list[str]:
@@ -79,13 +95,12 @@ def _execution(row: Execution) -> Picture:
 
 
 def _node(run: NodeRun) -> Picture:
-    failures = Attempt.objects.filter(node_run=run).exclude(error_type="WorkerLost")
+    failures = Attempt.objects.filter(node_run=run).exclude(error_type__in=_FAULTS)
     return {
         "status": run.status,
         "reason": run.reason,
         "output": load(run.output),
         "chose": run.next_nodes,
-        "failures": run.failures,
         "error": (run.error_type, run.error_message),
         "edges": (run.open_edges, run.live_edges, run.broken_edges),
         "held": run.is_held,

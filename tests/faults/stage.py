@@ -12,15 +12,18 @@ Everybody does what the contract says of them when a fault has struck:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db.models import Case, Q, When
 
 from spane_django.core.errors import SpaneError
 from spane_django.core.json import Json
+from spane_django.core.outcome import Returned
 from spane_django.dispatch.commit import commit
 from spane_django.engine.claim import Claim, Want
 from spane_django.engine.finished import Finished
@@ -31,9 +34,11 @@ from spane_django.engine.start import StartOptions, start
 from spane_django.engine.sweep import fire_timers, sweep
 from spane_django.engine.versions import prepared
 from spane_django.engine.workers import beat, dismiss, enlist
+from spane_django.models import Execution, NodeRun
 from tests.faults.injector import Died, Injector
 
-Returned = TypeVar("Returned")
+Answer = TypeVar("Answer")
+Rest = tuple[list[Any], list[Any]]
 
 LEASE_SECONDS = 31  # longer than the default
 _MOST_CALLS = 3
@@ -46,16 +51,25 @@ class Stage:
     Attributes:
         now: The instant of everything that happens.
         roots: The executions that people have started.
+        rests: How everything stood whenever the workers had nothing left to do.
     """
 
-    def __init__(self, injector: Injector, now: datetime) -> None:
+    def __init__(self, injector: Injector, now: datetime, known: Sequence[Rest] = ()) -> None:
+        """Begin.
+
+        Args:
+            known: The rests of a run without a fault: who comes to the same needs no sweep.
+        """
         self.injector = injector
         self.now = now
-        self.name = f"{now:%Y%m%d%H}"
+        self.name = f"run{now:%Y%m%d}"
         self.roots: list[UUID] = []
+        self.rests: list[Rest] = []
+        self._known = known
+        self._began = now
+        self._is_unheard = False
         self.woken: set[str] = set()
         self._workers: dict[str, UUID] = {}
-        self._has_recovered = False
 
     def start(self, workflow: str, data: Json = None, **options: Any) -> UUID:
         """Start an execution as somebody who calls again must: with an idempotency key."""
@@ -68,10 +82,10 @@ class Stage:
     def ask(
         self,
         verb: str,
-        work: Callable[[], Returned],
+        work: Callable[[], Answer],
         *,
         is_done: Callable[[], bool] = lambda: False,
-    ) -> Returned:
+    ) -> Answer:
         """Call a verb until it answers.
 
         Args:
@@ -79,7 +93,7 @@ class Stage:
         """
         for calls in range(_MOST_CALLS):
             try:
-                with self.injector.during(verb):
+                with self._telling(verb):
                     return work()
             except SpaneError as error:
                 if not calls:
@@ -91,19 +105,50 @@ class Stage:
                     return None  # type: ignore[return-value]
         raise AssertionError(f"{verb} was never answered")
 
+    @contextmanager
+    def _telling(self, verb: str) -> Iterator[None]:
+        """Note whether the fault strikes in the block, whoever hears of it."""
+        was_struck = self.injector.has_struck
+        try:
+            with self.injector.during(verb):
+                yield
+        finally:
+            self._is_unheard |= self.injector.has_struck and not was_struck
+            if not self.injector.is_dead:
+                # What follows a commit may have failed unheard; a request ends like this, too.
+                close_old_connections()
+
     def work(self) -> None:
         """Let workers work wherever somebody has woken them, until nothing is left to do."""
+        if self._is_unheard:
+            # Children follow what was said to their parent when the sweep comes, if not before.
+            self._is_unheard = False
+            self.woken |= sweep(now=self.now).queues
         self._drain_all()
-        if self.injector.has_struck and not self._has_recovered:
-            self._has_recovered = True
-            self._recover()
+        self.rests.append(self._rest())
+        if self.injector.has_struck and self.rests != list(self._known[: len(self.rests)]):
+            self.recover()
+            self.rests[-1] = self._rest()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, with the timers of a worker that lives."""
-        self._pass(seconds)
+        self.pass_time(seconds)
         self.ask("timers", lambda: fire_timers(now=self.now))
         self.woken.add("spane")
         self.work()
+
+    def work_at(self, *node_ids: str) -> None:
+        """Let these nodes run, one after the other, and nothing behind them."""
+        for node_id in node_ids:
+            finished = self.run_ready()
+            for one in finished:
+                if one.claim.node_id != node_id:
+                    one.outcome = Returned()
+            self.woken |= commit(finished, clock=self.clock).left
+
+    def lose_workers(self) -> None:
+        """Let the workers die: nobody hears of them again."""
+        self._workers.clear()
 
     def sweep(self) -> None:
         """Let the scheduler sweep, and sweep again next time if it fails."""
@@ -114,26 +159,37 @@ class Stage:
     def run_ready(self, *, queue: str = "spane", most: int = 100) -> list[Finished]:
         """Claim and run what is ready, and hold the answers back."""
         want = Want(worker_id=self._worker(queue), queue=queue, room=most)
-        return self._run(commit([], want, clock=self.clock).claims, {})
+        with self.injector.paused():
+            return self._run(commit([], want, clock=self.clock).claims, {})
 
-    def clock(self) -> datetime:
-        return self.now
-
-    def _pass(self, seconds: float) -> None:
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, with the heartbeats of the workers that live."""
         self.now += timedelta(seconds=seconds)
         for worker_id in self._workers.values():
             beat(worker_id, now=self.now)
 
-    def _recover(self) -> None:
+    def clock(self) -> datetime:
+        return self.now
+
+    def recover(self) -> None:
         """Let the lease run out, and sweep until nothing is found."""
         for _ in range(_MOST_SWEEPS):
-            self._pass(LEASE_SECONDS)
+            self.pass_time(LEASE_SECONDS)
             swept = sweep(now=self.now)
             if not (swept.queues or swept.recovered or swept.promoted):
                 return
             self.woken |= swept.queues
             self._drain_all()
         raise AssertionError(f"the sweep finds something for ever: {swept}")
+
+    def _rest(self) -> Rest:
+        """Return how everything of this run stands, without what tells runs apart."""
+        mine = {"execution__created_at__gte": self._began}
+        is_due = Q(available_at__lte=self.now, status__in=["ready", "waiting"])
+        runs = NodeRun.objects.filter(**mine).annotate(is_due=Case(When(is_due, then=1), default=0))
+        nodes = sorted(runs.values_list("node_id", "status", "is_held", "failures", "is_due"))
+        executions = Execution.objects.filter(created_at__gte=self._began)
+        return nodes, sorted(executions.values_list("relation", "status", "active_nodes"))
 
     def _drain_all(self) -> None:
         while self.woken:
@@ -145,6 +201,7 @@ class Stage:
             finished: list[Finished] | None = []
             while finished is not None:
                 finished = self._turn(queue, finished)
+            close_old_connections()
         except Died as error:
             self._workers.pop(queue, None)
             self._hear(error)
@@ -159,7 +216,7 @@ class Stage:
             settlement = commit(finished, want, clock=self.clock)
         self.woken |= settlement.left - {queue}
         if not settlement.claims:
-            return None
+            return [] if queue in settlement.left else None
         return self._run(settlement.claims, settlement.known)
 
     def _run(self, claims: list[Claim], known: dict[Key, ParentRow]) -> list[Finished]:

@@ -6,18 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from spane_django.dispatch import commit
 from tests.doubles import bodies
+from tests.faults import doors, flows, people  # noqa: F401  # they tell stories
 from tests.faults.injector import wired
 from tests.faults.replay import Replay
-from tests.faults.stories import STORIES
+from tests.faults.story import STORIES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
 def _wired(db: None, wakes: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(commit, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("spane_django.dispatch.commit._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("spane_django.engine.db.PAUSE_SECONDS", 0.0)
     with wired():
         yield
     bodies.clear()
