@@ -15,7 +15,8 @@ The rules, in full:
   ``none_failed`` is ``all`` that also runs if every parent was skipped.
 * A node whose rule can no longer be met is blocked if a broken edge is to blame, else skipped.
 * What is skipped or blocked has ended too, and its edges follow in the same call.
-* A halted execution (``failFast`` after a failure) releases nothing: every decision blocks.
+* A halted execution (``failFast`` after a failure) releases nothing: every decision blocks, and
+  what would wait is blocked as well, for what it waits for may have been cancelled with the rest.
 * A join that cancels its losers ends, when it is released, whatever leads to it and nowhere else
   and has not ended yet.  Their children are among them, so nothing else follows from that.
 
@@ -141,7 +142,7 @@ def advance(
         joins: The rules, as :func:`rules` gives them.
         seen: For the nodes of :func:`touched`: the arrivals stored so far, or None for a node
             that is decided already.  A node that is absent has seen nothing yet.
-        is_halted: Block instead of release.
+        is_halted: Block instead of release or wait.
     """
     progress = Progress()
     arrived: dict[str, Arrivals | None] = {}
@@ -154,7 +155,7 @@ def advance(
                 continue
             _arrive(arrivals, end, child)
             decision = decide(joins.get(child, ALL), arrivals)
-            if decision is Decision.WAIT:
+            if decision is Decision.WAIT and not is_halted:
                 continue
             arrived[child] = None
             queue.extend(_decided(progress, child, decision, is_halted))

@@ -39,6 +39,7 @@ from ..signals import drain_ended
 from .bell import RUNG, Bell
 from .commit import commit
 from .pool import Ended, Pool, Task
+from .timekeeping import keep_time
 from .window import Window
 
 # While nodes are in flight: how often to look for other work, timers and tasks that wait.
@@ -132,6 +133,7 @@ class Drain:
     def _begin(self) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"
         try:
+            keep_time()
             self._worker_id = enlist(name, self._queue, pid=os.getpid(), now=utc_now())
             self._times.beaten = time.monotonic()
             recover(now=utc_now())
@@ -258,6 +260,7 @@ class Drain:
         if not is_due or not (self._in_flight() or self._is_hungry):
             return
         self._times.beaten = now
+        keep_time()
         if not beat(self._worker_id, now=utc_now()):
             self._is_dead = True
         held = set() if self._is_dead else held_by(self._worker_id)

@@ -21,27 +21,32 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 from uuid import uuid4
 
 from django.db import Error, connections
 
+from ..clock import machine_time
 from ..conf import settings
+from ..engine.db import dedicate
 from ..engine.sweep import due_queues, fire_timers, sweep
 from ..engine.workers import lead, step_down
 from . import rq
+from .timekeeping import keep_time
 
 logger = logging.getLogger("spane_django.dispatch")
 
 ROLE = "scheduler"
+# With workers that are to be missed sooner, a leader is, too: it must have a successor by then.
 LEASE = timedelta(seconds=15)
 TURN_SECONDS = 1.0
 # The lease is renewed so often in its length: one lost renewal is harmless.
 _RENEWALS = 3
 # A database that is away is asked again at least so often.
 _LONGEST_PAUSE_SECONDS = 5.0
-# A turn takes at most this share of the time, however much there is to look through.
+# A turn takes at most this share of the time, however much there is to look through, but for what
+# a rest that is longer than the time between two sweeps would cost the nodes of dead workers.
 _SHARE = 0.1
 _LONGEST_REST_SECONDS = 10.0
 
@@ -67,7 +72,8 @@ class Scheduler:
         duties: What else the leader does on every turn, after the timers.
         wake: Wakes the workers of queues.
         on_change: Told True when this process begins to lead, False when it no longer does.
-        lease: How long a leader is believed that says nothing.
+        lease: How long a leader is believed that says nothing; None: `LEASE`, or half of the
+            workers' if that is shorter.
     """
 
     def __init__(
@@ -76,7 +82,7 @@ class Scheduler:
         duties: Iterable[Duty] = (),
         wake: Callable[[Iterable[str]], None] = rq.wake,
         on_change: Callable[[bool], None] = lambda leads: None,
-        lease: timedelta = LEASE,
+        lease: timedelta | None = None,
     ) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.leads = False
@@ -84,7 +90,7 @@ class Scheduler:
         self._punctual = [duty for duty in self._duties if isinstance(duty, PunctualDuty)]
         self._wake = wake
         self._on_change = on_change
-        self._lease = lease
+        self._lease = min(LEASE, settings.lease / 2) if lease is None else lease
         self._renew_at = self._sweep_at = 0.0
         self._failures = 0
 
@@ -94,6 +100,8 @@ class Scheduler:
         An interruption at any moment is harmless: whatever had not committed is done by the
         next leader.
         """
+        connections.close_all()
+        dedicate(by_index=False)
         try:
             while True:
                 self._rest(self.turn())
@@ -111,14 +119,15 @@ class Scheduler:
         if has_more:
             return 0.0
         took = time.monotonic() - began
-        return min(max(TURN_SECONDS, took / _SHARE), _LONGEST_REST_SECONDS)
+        longest = min(_LONGEST_REST_SECONDS, settings.SWEEP_SECONDS)
+        return max(TURN_SECONDS, min(took / _SHARE, longest))
 
     def close(self) -> None:
         """Let another process lead at once.  With the database away, the lease just runs out."""
         connections.close_all()
         if self.leads:
             try:
-                step_down(ROLE, self.holder, now=datetime.now(UTC))
+                step_down(ROLE, self.holder, now=machine_time())
             except Error as error:
                 logger.warning("could not step down, the lease runs out by itself: %s", error)
         self._follow()
@@ -127,7 +136,7 @@ class Scheduler:
         """Rest until the next turn, but be there for the duties that ask for an instant."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            waits = [duty.wait(datetime.now(UTC)) for duty in self._punctual if self.leads]
+            waits = [duty.wait(machine_time()) for duty in self._punctual if self.leads]
             time.sleep(min([left, *waits]))
             if not waits or min(waits) >= left:
                 return
@@ -141,7 +150,8 @@ class Scheduler:
         now = time.monotonic()
         if self.leads and now < self._renew_at:
             return True
-        leads = lead(ROLE, self.holder, now=datetime.now(UTC), duration=self._lease)
+        keep_time()
+        leads = lead(ROLE, self.holder, now=machine_time(), duration=self._lease)
         self._renew_at = now + self._lease.total_seconds() / _RENEWALS
         if leads != self.leads:
             self.leads = leads
@@ -152,7 +162,7 @@ class Scheduler:
         has_more = False
         for duty in duties:
             try:
-                has_more |= duty(datetime.now(UTC))
+                has_more |= duty(machine_time())
             except Error:
                 raise
             except Exception:

@@ -7,7 +7,16 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db import (
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
+from django.db.backends.signals import connection_created
+from django.dispatch import receiver
 
 from ..conf import settings
 from ..models import Execution
@@ -18,6 +27,8 @@ Returned = TypeVar("Returned")
 
 # PostgreSQL's codes of "try again": serialization_failure and deadlock_detected.
 _TRANSIENT = frozenset({"40001", "40P01"})
+# Its idle_in_transaction_session_timeout.
+_TIMED_OUT = "25P03"
 _TRIES = 3
 # Its codes of "not now": connection_exception, and what a server says that shuts down or starts.
 _NOT_NOW = ("08", "57P")
@@ -25,9 +36,11 @@ _NOT_NOW = ("08", "57P")
 _NO_FILE = frozenset({5, 6, 10, 14})
 PAUSE_SECONDS = 0.2
 
+# Where a connection of Django's keeps what it was told when it was dedicated.
+_SAID = "_spane_dedicated"
 _BY_INDEX = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-    " SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan"
+    " SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan;"
 )
 
 
@@ -50,19 +63,36 @@ def atomic(*, durable: bool = False) -> transaction.Atomic:
     return transaction.atomic(using=alias(), durable=durable)
 
 
-def dedicate() -> None:
-    """Say that this thread's connection serves the engine alone: a drain's does.
+def dedicate(*, by_index: bool = True) -> None:
+    """Say that this thread's connection serves the engine alone: a drain's or a scheduler's does.
 
-    Every statement of the engine looks rows up by an index.  While a table is young PostgreSQL
-    takes it for tiny, prefers to read the whole of it, and keeps that plan for a prepared
-    statement until statistics arrive, a minute or so later: nodes became slower all the while.
-    Where there is no index (a table of a few rows needs none) the plan looks so dear to it that
-    it would be compiled, which takes a hundred times as long as running it.  A plan that was made
-    for the values at hand is no better: for a join of 1,000 parents it compared each with each.
+    It lets go of what it has locked when its process falls silent amid a transaction: one that is
+    frozen, or cut off from the database, would keep everybody else from taking its nodes back for
+    as long as that lasts.  What is silent for a lease is taken for dead.  PostgreSQL sees to it,
+    and a connection that takes the place of a broken one is told anew.
+
+    Args:
+        by_index: Every statement looks rows up by an index.  While a table is young PostgreSQL
+            takes it for tiny, prefers to read the whole of it, and keeps that plan for a prepared
+            statement until statistics arrive, a minute or so later: nodes became slower all the
+            while.  Where there is no index (a table of a few rows needs none) the plan looks so
+            dear to it that it would be compiled, which takes a hundred times as long as running
+            it.  A plan that was made for the values at hand is no better: for a join of 1,000
+            parents it compared each with each.
     """
-    if connection().vendor == "postgresql" and settings.PREPARE_STATEMENTS:
+    mine = connection()
+    if mine.vendor == "postgresql" and settings.PREPARE_STATEMENTS:
+        statements = f"SET {_idle_timeout()}; " + (_BY_INDEX if by_index else "")
+        setattr(mine, _SAID, statements)
+        if mine.connection is not None:
+            _dedicate_again(connection=mine)
+
+
+def let_go_when_silent() -> None:
+    """Let what the current transaction locks go if its process falls silent for a lease."""
+    if connection().vendor == "postgresql":
         with connection().cursor() as cursor:
-            cursor.execute(_BY_INDEX)
+            cursor.execute(f"SET LOCAL {_idle_timeout()}")
 
 
 def drop_broken_connections() -> None:
@@ -85,8 +115,11 @@ def in_transaction(work: Callable[[], Returned]) -> Returned:
         try:
             with atomic(durable=True):
                 return work()
-        except OperationalError as error:
+        except (OperationalError, InternalError) as error:
             code = getattr(error.__cause__, "sqlstate", None)
+            if code == _TIMED_OUT:
+                # The connection is gone, as after any other end of it; psycopg files it elsewhere.
+                raise OperationalError(str(error)) from error.__cause__
             if code not in _TRANSIENT or not left:
                 raise
             logger.info("transaction repeated after %s", code)
@@ -129,3 +162,15 @@ def _is_away(error: Exception) -> bool:
     # A driver that has lost its connection has no code from the server.
     code = getattr(cause, "sqlstate", None)
     return cause is not None and (code is None or code.startswith(_NOT_NOW))
+
+
+def _idle_timeout() -> str:
+    milliseconds = int(settings.LEASE_SECONDS * 1_000)
+    return f"idle_in_transaction_session_timeout = {milliseconds}"
+
+
+@receiver(connection_created, dispatch_uid="spane_django.engine.db")
+def _dedicate_again(*, connection: Any, **_: object) -> None:
+    if said := getattr(connection, _SAID, ""):
+        with connection.cursor() as cursor:
+            cursor.execute(said)

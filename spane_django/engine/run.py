@@ -19,6 +19,7 @@ from functools import lru_cache
 from threading import Event
 from typing import Any
 
+from ..clock import machine_time
 from ..conf import settings
 from ..core.json import UnstorableValue, encode, printable
 from ..core.outcome import Delay, Failure, Outcome, Permanent, Result, Wait
@@ -81,7 +82,7 @@ class Work:
 
 def utc_now() -> datetime:
     """Return the current instant."""
-    return datetime.now(UTC)
+    return machine_time()
 
 
 @lru_cache(maxsize=512)

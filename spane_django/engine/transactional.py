@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core.outcome import Result
-from .db import atomic
+from .db import atomic, let_go_when_silent
 from .finished import Finished
 from .followup import follow_up_or_leave
 from .settle import Settlement, apply
@@ -47,6 +47,7 @@ def in_one_transaction(
 def _settled(finished: Finished) -> Settlement:
     if not isinstance(finished.outcome, Result):
         raise _RolledBack
+    let_go_when_silent()
     settlement = apply([finished], now=finished.finished_at)
     if settlement.lost:
         raise _RolledBack

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
+from ..clock import machine_time
 from ..core.expressions import has_templates
 from ..core.json import Json
 from ..core.outcome import NodeError, Permanent
@@ -88,7 +88,7 @@ class HttpNode(Node):
 def _seconds_left(ctx: Context) -> float:
     if ctx.deadline is None:
         return DEFAULT_SECONDS
-    return max(0.0, (ctx.deadline - datetime.now(UTC)).total_seconds())
+    return max(0.0, (ctx.deadline - machine_time()).total_seconds())
 
 
 def _client() -> httpx.AsyncClient:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NoReturn
 
 import httpx
 
+from ..clock import machine_time
 from ..core.json import Json
 from ..core.outcome import NodeError, Permanent, RetryAfter
 from .http_request import Call
@@ -61,7 +62,7 @@ def _retry_after(value: str) -> float | None:
         else:
             date = parsedate_to_datetime(value)
             date = date if date.tzinfo else date.replace(tzinfo=UTC)
-            seconds = (date - datetime.now(UTC)).total_seconds()
+            seconds = (date - machine_time()).total_seconds()
     except ValueError:
         return None
     return min(max(0.0, seconds), MAX_RETRY_AFTER)

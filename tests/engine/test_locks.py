@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from spane_django.core.statuses import IllegalTransition
 from spane_django.engine.by_hand import complete, skip
 from spane_django.engine.claim import claim, take
 from spane_django.engine.control import cancel, pause, resume
+from spane_django.engine.db import dedicate, in_transaction, let_go_when_silent
 from spane_django.engine.promote import promote
 from spane_django.engine.retry import retry_dead_letter
 from spane_django.engine.settle import settle
@@ -245,3 +248,60 @@ def test_a_deadline_that_meets_an_execution_that_has_ended_changes_nothing(machi
         assert expired.result(DEADLINE) == 0
 
     assert (status(key), execution(key).reason) == ("cancelled", "enough")
+
+
+def test_who_falls_silent_amid_a_transaction_holds_up_nobody_for_longer_than_a_lease(
+    machine: Machine, settings
+):
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.3, "HEARTBEAT_SECONDS": 0.1}
+    key = machine.begin({"a": []})
+    frozen, thawed = threading.Event(), threading.Event()
+
+    def lock_and_freeze() -> None:
+        dedicate()
+
+        def silence() -> None:
+            statements().lock([key])
+            frozen.set()
+            thawed.wait(DEADLINE)
+            statements().lock([key])
+
+        in_transaction(silence)
+
+    with elsewhere() as there:
+        silent = there(lock_and_freeze)
+        assert frozen.wait(DEADLINE)
+        there(lambda: cancel(key, now=machine.now)).result(DEADLINE)
+        thawed.set()
+        with pytest.raises(OperationalError, match="idle-in-transaction"):
+            silent.result(DEADLINE)
+
+    assert status(key) == "cancelled"
+
+
+def test_a_transactional_node_that_falls_silent_lets_go_of_its_execution(
+    machine: Machine, settings
+):
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.3, "HEARTBEAT_SECONDS": 0.1}
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        let_go_when_silent()
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        (amid,) = cursor.fetchone()
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        (after_it,) = cursor.fetchone()
+
+    assert (amid, after_it) == ("300ms", "0")
+
+
+def test_a_dedicated_connection_that_is_replaced_is_dedicated_again():
+    def reconnected() -> str:
+        dedicate()
+        connection.close()
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW enable_seqscan")
+            return str(cursor.fetchone()[0])
+
+    with elsewhere() as there:
+        assert there(reconnected).result(DEADLINE) == "off"

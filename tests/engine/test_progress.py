@@ -222,6 +222,24 @@ def test_failing_fast_leaves_no_join_undecided(machine: Machine, does):
     assert "pending" not in statuses(key).values()
 
 
+@pytest.mark.parametrize("rule", ["any", "all_done"])
+def test_failing_fast_leaves_undecided_no_join_of_what_failed_and_what_was_cancelled_for_it(
+    machine: Machine, does, rule: str
+):
+    does["a"] = fail
+    edges = {"r": ["a", "b"], "a": ["j"], "b": ["j"], "j": ["k"]}
+
+    key = machine.begin(edges, failFast=True, nodes={"j": {"join": rule}})
+    machine.step()
+    (a,) = machine.claim(1)
+    machine.settle(machine.run([a]))
+
+    assert (status(key), execution(key).active_nodes) == ("failed", 0)
+    assert statuses(key) == {
+        "r": "completed", "a": "failed", "b": "cancelled", "j": "cancelled", "k": "cancelled",
+    }  # fmt: skip
+
+
 def test_a_node_inherits_queue_and_priority_unless_it_says_otherwise(machine: Machine):
     nodes = {"b": {"priority": 9, "config": {"queue": "special"}}}
 

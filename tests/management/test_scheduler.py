@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -88,6 +89,27 @@ def test_more_due_starts_than_a_batch_are_started_without_a_rest(settings: Setti
     assert rests[0] == 0
     assert rests[1] >= TURN_SECONDS
     assert not Execution.objects.filter(status="pending").exists()
+
+
+def test_a_leader_rests_no_longer_than_until_the_next_sweep_however_dear_its_turn_was(
+    settings: Settings,
+) -> None:
+    settings.SPANE = {**settings.SPANE, "SWEEP_SECONDS": 1.2}
+
+    def dear(now: datetime) -> bool:
+        time.sleep(0.2)
+        return False
+
+    assert Scheduler(duties=[dear], wake=_nobody).turn() == 1.2
+
+
+def test_a_leader_is_missed_before_workers_are(settings: Settings) -> None:
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 6.0, "HEARTBEAT_SECONDS": 1.0}
+
+    Scheduler(wake=_nobody).turn()
+
+    lease = Lease.objects.get()
+    assert lease.expires_at - lease.renewed_at == timedelta(seconds=3)
 
 
 def test_one_of_two_leads_and_the_other_does_nothing() -> None:
