@@ -16,6 +16,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import URLPattern
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
@@ -77,6 +78,10 @@ class QueueRow:
 @admin.register(Dashboard)
 class DashboardAdmin(ReadOnlyAdmin):
     """One page, in the place of a list."""
+
+    def get_urls(self) -> list[URLPattern]:
+        # It has no rows, so that pages of rows are none.
+        return [url for url in super().get_urls() if str(url.name).endswith("_changelist")]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -65,8 +65,10 @@ class Tab:
         assert response.status == 200, f"{path}: {response.status}"
 
     def _console(self, message: object) -> None:
-        if getattr(message, "type", "") == "error":
-            self.errors.append(getattr(message, "text", ""))
+        text = getattr(message, "text", "")
+        # An interface of the machine that comes or goes is not the page's doing.
+        if getattr(message, "type", "") == "error" and "ERR_NETWORK_CHANGED" not in text:
+            self.errors.append(text)
 
     def _serve(self, route: Route) -> None:
         """Let nothing leave the machine, and give every document the policy."""
@@ -132,7 +134,8 @@ def pictures() -> Callable[[Tab, str], None]:
     def keep(tab: Tab, name: str) -> None:
         if directory := os.environ.get("SPANE_SCREENSHOTS"):
             Path(directory).mkdir(parents=True, exist_ok=True)
-            tab.page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
+            path = Path(directory) / f"{name}.png"
+            tab.page.screenshot(path=path, full_page=True, animations="disabled")
 
     return keep
 

@@ -53,7 +53,9 @@ LOOK = """() => {
   }
   const wanted = ".spane :is(.button, .spane-chip, input, select, textarea, h2), .spane-chip";
   for (const each of document.querySelectorAll(wanted)) {
-    if (!each.checkVisibility({visibilityProperty: true})) continue;
+    // jazzmin puts a box of its own over a choice, and keeps it for readers of screens alone.
+    const isReplaced = each.classList.contains("select2-hidden-accessible");
+    if (isReplaced || !each.checkVisibility({visibilityProperty: true})) continue;
     each.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
     const box = each.getBoundingClientRect();
     const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
