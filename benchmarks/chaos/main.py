@@ -110,7 +110,7 @@ def _set_up(running: Plant) -> None:
 def _report(course: Any, left: int) -> int:
     from .checks import all_violations, story
     from .evidence import gather
-    from .recovery import recoveries
+    from .recovery import recoveries, stalls
 
     with psycopg.connect(course.admin, autocommit=True) as database:
         known = gather(course.plant, course.journal, database)
@@ -124,19 +124,26 @@ def _report(course: Any, left: int) -> int:
         if shown[violation.check] <= _SHOWN:
             _say("violation", **asdict(violation))
     for one in sorted(slow, key=lambda one: -one.seconds)[:_SHOWN]:
-        _say("violation", check="recovery", **asdict(one), around=_around(course, one))
+        _say(
+            "violation",
+            check="recovery",
+            **asdict(one),
+            around=_around(course, one.at, one.seconds),
+        )
+    for at, seconds in stalls(known.changes, down):
+        _say("stall", at=at, seconds=seconds, around=_around(course, at, seconds))
     for key in list(dict.fromkeys(one.execution for one in found if one.execution))[:_STORIES]:
         _say("story", execution=key, **story(known, key))
     _figures(course, known, recovered, left, Counter(one.check for one in found), len(slow))
     return 1 if found or slow or left else 0
 
 
-def _around(course: Any, slow: Any) -> list[str]:
-    """Return what else went wrong at the time, each with its seconds after the fault."""
+def _around(course: Any, at: float, seconds: float) -> list[str]:
+    """Return what else went wrong at a time, each with its seconds after that."""
     return [
-        f"{strike.at - slow.at:+.1f} {strike.kind} {strike.target} {strike.seconds:.1f}"
+        f"{strike.at - at:+.1f} {strike.kind} {strike.target} {strike.seconds:.1f}"
         for strike in course.faults.strikes
-        if slow.at - 15 < strike.at < slow.at + slow.seconds
+        if at - 15 < strike.at < at + seconds
     ]
 
 

@@ -50,6 +50,18 @@ def recoveries(
                 yield Recovery(strike.kind, key, node, strike.at, seconds)
 
 
+def stalls(changes: list[Change], down: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the longest times in which no node began, with their beginnings, the longest first.
+
+    While all workers are struck at once nobody begins anything, so that these are to be looked at
+    beside the faults; what is taken off is the same as of recoveries.
+    """
+    begun = [change.at.timestamp() for change in changes if change.became == "running"]
+    times = pairwise(sorted(begun))
+    found = [(until - since - _overlap(since, until, down), since) for since, until in times]
+    return [(since, seconds) for seconds, since in sorted(found, reverse=True)[:3]]
+
+
 def _spells(changes: list[Change]) -> Iterator[tuple[Change, float]]:
     """Yield each time in which a node ran, with its end."""
     by_run: dict[Any, list[Change]] = defaultdict(list)

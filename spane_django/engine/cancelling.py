@@ -17,6 +17,8 @@ from .release import run_row
 from .sql import statements
 from .versions import PreparedVersion
 
+UPSTREAM_FAILED = "upstream failed"
+
 
 def cancel_unstarted(
     execution_ids: Collection[UUID],

@@ -68,8 +68,10 @@ def dedicate(*, by_index: bool = True) -> None:
 
     It lets go of what it has locked when its process falls silent amid a transaction: one that is
     frozen, or cut off from the database, would keep everybody else from taking its nodes back for
-    as long as that lasts.  What is silent for a lease is taken for dead.  PostgreSQL sees to it,
-    and a connection that takes the place of a broken one is told anew.
+    as long as that lasts.  What is silent for a lease is taken for dead.  It also waits for others
+    no longer than half of that, or of two who fall silent while one waits for the other, the second
+    would only begin to be silent when the first is gone.  PostgreSQL sees to both, and a connection
+    that takes the place of a broken one is told anew.
 
     Args:
         by_index: Every statement looks rows up by an index.  While a table is young PostgreSQL
@@ -82,7 +84,8 @@ def dedicate(*, by_index: bool = True) -> None:
     """
     mine = connection()
     if mine.vendor == "postgresql" and settings.PREPARE_STATEMENTS:
-        statements = f"SET {_idle_timeout()}; " + (_BY_INDEX if by_index else "")
+        patience = f"SET lock_timeout = {int(settings.LEASE_SECONDS * 500)}"
+        statements = f"SET {_idle_timeout()}; {patience}; " + (_BY_INDEX if by_index else "")
         setattr(mine, _SAID, statements)
         if mine.connection is not None:
             _dedicate_again(connection=mine)

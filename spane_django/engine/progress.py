@@ -19,7 +19,7 @@ from ..core.statuses import (
     NodeStatus,
     after_execution,
 )
-from .cancelling import cancel_losers, cancel_unstarted
+from .cancelling import UPSTREAM_FAILED, cancel_losers, cancel_unstarted
 from .claim import Claim, Want
 from .passing import let_through
 from .release import let_in, run_row
@@ -168,7 +168,7 @@ def _run_rows(
     for status, node_ids, reason in (
         (NodeStatus.READY, progress.released, ""),
         (NodeStatus.SKIPPED, progress.skipped, "no branch that was taken leads here"),
-        (NodeStatus.CANCELLED, progress.blocked, "upstream failed"),
+        (NodeStatus.CANCELLED, progress.blocked, UPSTREAM_FAILED),
         (NodeStatus.PENDING, progress.waiting, ""),
     ):
         for node_id in node_ids:

@@ -32,6 +32,7 @@ from ..core.statuses import (
     after_node,
 )
 from ..models import Approval, DeadLetter, Execution, NodeRun
+from .cancelling import UPSTREAM_FAILED
 from .clear import require_data
 from .control import locked
 from .db import on_commit
@@ -211,6 +212,8 @@ class _Change:
         for key in (*progress.skipped, *progress.waiting):
             if key in runs:  # of what waits, only what has been arrived at before has a row
                 self._undecide(runs[key], progress)
+        for key in undone.intersection(progress.blocked):
+            self._block(runs[key])
         self._lose(progress.lost)
         self._abandon(undone)
         self._reopen()
@@ -270,6 +273,12 @@ class _Change:
             run.open_edges, run.live_edges = arrivals.open, arrivals.live
             run.broken_edges = arrivals.broken
         run.save(update_fields=[*_FORGOTTEN, "status", "open_edges", "live_edges", "broken_edges"])
+
+    def _block(self, run: NodeRun) -> None:
+        """Cancel what is undone, but which something else that failed still keeps from running."""
+        run.status = after_node(NodeStatus(run.status), NodeEvent.BLOCKED).value
+        run.reason, run.finished_at = UPSTREAM_FAILED, self._now
+        run.save(update_fields=["status", "reason", "finished_at"])
 
     def _lose(self, lost: dict[str, str]) -> None:
         """Cancel what a join goes on without, even before anything has led to it."""

@@ -279,6 +279,21 @@ def test_who_falls_silent_amid_a_transaction_holds_up_nobody_for_longer_than_a_l
     assert status(key) == "cancelled"
 
 
+def test_a_worker_waits_for_a_lock_no_longer_than_half_a_lease(machine: Machine, settings):
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.4, "HEARTBEAT_SECONDS": 0.1}
+    key = machine.begin({"a": []})
+
+    def lock() -> None:
+        dedicate()
+        in_transaction(lambda: statements().lock([key]))
+
+    with elsewhere() as there, holding(EXECUTION, key):
+        refused = there(lock).exception(DEADLINE)
+
+    assert isinstance(refused, OperationalError)
+    assert "lock timeout" in str(refused)
+
+
 def test_a_transactional_node_that_falls_silent_lets_go_of_its_execution(
     machine: Machine, settings
 ):

@@ -346,6 +346,22 @@ def test_what_has_run_below_what_never_ran_stays_when_that_is_blocked_again(mach
     assert counts(key) == (0, 2)
 
 
+def test_what_another_parents_failure_blocks_is_cancelled_again(machine: Machine, does):
+    does["a"] = fail
+    key = machine.begin(DIAMOND, nodes={"a": {"config": {"retries": 0}}})
+    machine.drain()
+
+    rerun_from(key, node("b"), now=machine.now)
+
+    assert statuses(key) == {
+        "r": "completed", "a": "failed", "b": "ready", "j": "cancelled", "k": "cancelled",
+    }  # fmt: skip
+    assert node_run(key, "j").reason == "upstream failed"
+    assert machine.drain() == ["b"]
+    assert (status(key), counts(key)) == ("failed", (0, 1))
+    assert "pending" not in statuses(key).values()
+
+
 def test_what_was_completed_by_hand_before_it_ran_may_run_again(machine: Machine):
     key = machine.begin(CHAIN)
     complete(key, "a", 1, now=machine.now)

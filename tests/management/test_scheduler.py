@@ -182,7 +182,7 @@ def test_a_duty_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFix
 
     rest = scheduler.turn()
 
-    assert rest == TURN_SECONDS
+    assert rest >= TURN_SECONDS
     assert len(done) == 1
     assert "a bad cron entry" in caplog.text
 
