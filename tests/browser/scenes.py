@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.admin import site
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
-from django.db.models import Model
+from django.db.models import Count, Model
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from django.utils.timezone import now
@@ -160,9 +160,9 @@ def _interesting(model: type[Model]) -> Any:
     rows = model._default_manager.order_by("-pk")
     if model is Execution:
         order = {"failed": 0, "running": 1, "paused": 2}
-        return min(
-            rows[:80], key=lambda row: (order.get(row.status, 3), -row.version_id), default=None
-        )
+        sized = rows.annotate(size=Count("node_runs"))
+        ranked = sorted(sized, key=lambda row: (order.get(row.status, 3), -row.size, row.pk))
+        return ranked[0] if ranked else None
     if model is Workflow:
         return rows.filter(executions__isnull=False).order_by("executions__pk").first()
     return rows.first()
