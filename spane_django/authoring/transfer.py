@@ -27,7 +27,6 @@ from ..engine.db import alias, atomic
 from ..engine.drafts import save_draft
 from ..engine.publish import publish, validate
 from ..models import WorkflowVersion
-from .yaml import Unreadable, read_all, write
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -95,6 +94,9 @@ def exported(
 def written(document: Json, form: Form) -> str:
     """Return a document as text."""
     if form is Form.YAML:
+        # Not before: the admin imports this module, in workers as well.
+        from .yaml import write  # noqa: PLC0415
+
         return write(document)
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -102,15 +104,12 @@ def written(document: Json, form: Form) -> str:
 def documents(name: str, text: str, form: Form) -> list[Source]:
     """Return the definitions of a text: one, a list of them, or in YAML several documents."""
     try:
-        found = read_all(text) if form is Form.YAML else [json.loads(text)]
+        return _of_yaml(name, text) if form is Form.YAML else named(name, json.loads(text))
     except json.JSONDecodeError as error:
         message = f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         return [Source(name=name, faults=[Fault("", "not_json", message)])]
     except RecursionError:
         return [Source(name=name, faults=[Fault("", "not_json", "nested too deeply")])]
-    except Unreadable as error:
-        return [Source(name=name, faults=[Fault("", "not_yaml", str(error))])]
-    return named(name, found[0] if len(found) == 1 else found)
 
 
 def named(name: str, document: Json) -> list[Source]:
@@ -118,6 +117,16 @@ def named(name: str, document: Json) -> list[Source]:
     if not isinstance(document, list):
         return [Source(name=name, raw=document)]
     return [Source(name=f"{name}[{index}]", raw=raw) for index, raw in enumerate(document)]
+
+
+def _of_yaml(name: str, text: str) -> list[Source]:
+    from .yaml import Unreadable, read_all  # noqa: PLC0415  # as in `written`
+
+    try:
+        found = read_all(text)
+    except Unreadable as error:
+        return [Source(name=name, faults=[Fault("", "not_yaml", str(error))])]
+    return named(name, found[0] if len(found) == 1 else found)
 
 
 def checked(found: list[Source], *, check_nodes: bool = True, tenant: str = "") -> list[Source]:

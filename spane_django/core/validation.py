@@ -17,7 +17,6 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-import re2
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
@@ -121,19 +120,15 @@ def _counted(keyword: Keyword) -> Keyword:
 
 @lru_cache(maxsize=1_024)
 def _compiled(pattern: str) -> Any:
-    try:
-        return re2.compile(pattern, _OPTIONS)
-    except (re2.error, UnicodeEncodeError):
-        raise InvalidPattern(f"the pattern '{pattern[:200]}' is none that RE2 takes") from None
+    # Not before: RE2 holds 2 MB, and most schemas have no pattern.
+    import re2  # noqa: PLC0415
 
-
-def _options() -> Any:
     options = re2.Options()
     options.log_errors = False
-    return options
-
-
-_OPTIONS = _options()
+    try:
+        return re2.compile(pattern, options)
+    except (re2.error, UnicodeEncodeError):
+        raise InvalidPattern(f"the pattern '{pattern[:200]}' is none that RE2 takes") from None
 
 
 def _is_pattern(pattern: object) -> bool:

@@ -1,35 +1,20 @@
 """``http``: call a web service and hand on its response.
 
-It is ``async``, so a worker has hundreds of calls under way at once.  Each has a client of its
-own: a pool would belong to one event loop and keep connections past the check of their address.
-Requests that change something carry an ``Idempotency-Key``, the same for every attempt.
-
-What is sent is decided in :mod:`.http_request`, where to in :mod:`.http_guard`, and what the
-response means in :mod:`.http_response`.
+What is sent is decided in :mod:`.http_request`, how it is sent in :mod:`.http_call`, where to in
+:mod:`.http_guard`, and what the response means in :mod:`.http_response`.  They need httpx, which
+with all that it imports holds about 10 MB, and most workers never call a service: these modules
+are imported when a config is checked or a node runs, and not when the types are registered.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
-
-from ..clock import machine_time
 from ..core.expressions import has_templates
 from ..core.json import Json
-from ..core.outcome import NodeError, Permanent
-from ..core.running import RUNNING
 from .base import Context, Node
-from .http_guard import GuardedTransport, http_policy
-from .http_request import Call, call_from, faults_of
-from .http_response import answer
 
-DEFAULT_SECONDS = 30.0  # for a node without a timeout
-MAX_REDIRECTS = 5
-
-_HARMLESS = {"accept", "accept-encoding", "content-type", "idempotency-key"}
 _TEXT_OR_NUMBER = {"type": ["string", "number"]}
 
 
@@ -60,6 +45,8 @@ class HttpNode(Node):
     }
 
     def check(self, config: Mapping[str, Any]) -> Iterator[str]:
+        from .http_request import faults_of  # noqa: PLC0415  # brings httpx, see above
+
         settled = {key: value for key, value in config.items() if not has_templates(value)}
         for name in ("url", "endpoint"):
             if has_templates(config.get(name)):
@@ -67,60 +54,6 @@ class HttpNode(Node):
         return faults_of(settled)
 
     async def execute(self, ctx: Context) -> Json:
-        running = RUNNING.get()
-        call = call_from(
-            ctx.config,
-            idempotency_key=ctx.idempotency_key,
-            traceparent=running.traceparent if running else None,
-        )
-        seconds = _seconds_left(ctx)
-        try:
-            async with asyncio.timeout(seconds), _client() as client:
-                return await answer(call, await _send(client, call))
-        except TimeoutError:
-            raise NodeError(f"{call.name}: no complete response within {seconds:.3g} s") from None
-        except (httpx.LocalProtocolError, httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise Permanent(f"{call.name}: the request is not HTTP") from None
-        except httpx.HTTPError as error:
-            raise NodeError(f"{call.name}: {_reason(error)}") from None
+        from .http_call import fetch  # noqa: PLC0415  # brings httpx, see above
 
-
-def _seconds_left(ctx: Context) -> float:
-    if ctx.deadline is None:
-        return DEFAULT_SECONDS
-    return max(0.0, (ctx.deadline - machine_time()).total_seconds())
-
-
-def _client() -> httpx.AsyncClient:
-    # The one clock is the deadline above: httpx would start anew with every chunk.
-    transport = GuardedTransport(http_policy())
-    return httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113
-
-
-async def _send(client: httpx.AsyncClient, call: Call) -> httpx.Response:
-    request = client.build_request(
-        call.method, call.url, headers=call.headers, content=call.content
-    )
-    for _ in range(MAX_REDIRECTS + 1):
-        response = await client.send(request, stream=True)
-        if response.next_request is None or not call.follows_redirects:
-            return response
-        await response.aclose()
-        request = _without_secrets(response.next_request, request.url, call)
-    raise Permanent(f"{call.name}: more than {MAX_REDIRECTS} redirects")
-
-
-def _without_secrets(request: httpx.Request, origin: httpx.URL, call: Call) -> httpx.Request:
-    """Take the config's headers off a redirect to another origin: any of them may be a key."""
-    if (request.url.scheme, request.url.netloc) != (origin.scheme, origin.netloc):
-        for name in call.headers.keys() - _HARMLESS:
-            request.headers.pop(name, None)
-        request.headers["host"] = request.url.netloc.decode("ascii")
-    return request
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    # Only the text of connection errors is known to hold neither headers nor addresses.
-    if isinstance(error, httpx.ConnectError):
-        return f"cannot connect: {error}"
-    return f"the connection failed ({type(error).__name__})"
+        return await fetch(ctx)

@@ -18,7 +18,6 @@ from ..clock import now as current_time
 from ..conf import alert_settings
 from ..core.alerting import AlertSettings
 from ..models import Alert
-from .delivery import deliver
 from .findings import find
 from .gauges import Listeners
 from .ledger import note, take, told
@@ -64,6 +63,9 @@ class Alerts:
 
 
 def _tell(alerts: Sequence[Alert], options: AlertSettings) -> None:
+    # Not before: httpx holds about 10 MB, and most schedulers have nothing to tell for days.
+    from .delivery import deliver  # noqa: PLC0415
+
     try:
         if deliver(notice_of(alerts), options):
             told(alerts, options, now=current_time())

@@ -347,7 +347,7 @@ def test_a_delivery_that_hangs_holds_up_nobody(
         hangs.wait(30)
         return True
 
-    monkeypatch.setattr(duty_module, "deliver", hang)
+    monkeypatch.setattr(delivery, "deliver", hang)
     monkeypatch.setattr(duty_module, "TURN_SECONDS", 0.0)
     fail(machine, does)
     duty = Alerts(somebody)
