@@ -72,8 +72,8 @@ def test_a_hundred_thousand_edges_of_one_node_are_read_in_seconds():
     many = [f"n{index}" for index in range(100_000)]
     node = {"id": "a", "type": "t", "outputs": many}
 
-    started = time.perf_counter()
+    started = time.process_time()
     _, faults = read({"id": "w", "name": "W", "entryNodeId": "a", "nodes": [node]}, limits=Limits())
 
     assert len(faults) == 100_000
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

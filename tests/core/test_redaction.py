@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from time import perf_counter
+from time import process_time
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -112,6 +112,6 @@ def test_a_large_text_takes_linear_time():
     redactor = Redactor(["hunter2!x y", "s" * 40])
     text = "A+a%2" * 200_000
 
-    began = perf_counter()
+    began = process_time()
     assert redactor.text(text) == text
-    assert perf_counter() - began < 2
+    assert process_time() - began < 2

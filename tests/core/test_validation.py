@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -28,9 +28,9 @@ def doubling(steps: int, keyword: str = "allOf") -> dict[str, Any]:
 
 
 def told(schema: Any, value: Any) -> list[str]:
-    began = perf_counter()
+    began = process_time()
     found = [fault.message for fault in faults_in(schema, value, "input")]
-    assert perf_counter() - began < SECONDS
+    assert process_time() - began < SECONDS
     return found
 
 

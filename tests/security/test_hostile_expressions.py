@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -51,12 +51,12 @@ def test_no_expression_reaches_an_attribute(expression: str) -> None:
 
 @pytest.mark.parametrize("expression", GROWING)
 def test_no_expression_takes_much_longer_than_its_data_are_large(expression: str) -> None:
-    began = perf_counter()
+    began = process_time()
 
     with suppress(ExpressionError, UnstorableValue):
         encode(evaluate(expression, DATA))
 
-    assert perf_counter() - began < SECONDS
+    assert process_time() - began < SECONDS
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_no_expression_takes_much_longer_than_its_data_are_large(expression: str
     ids=range(8),
 )  # fmt: skip
 def test_a_template_without_an_end_is_given_up_soon(text: str) -> None:
-    began = perf_counter()
+    began = process_time()
 
     list(template_faults({"x": text}, "config"))
 
-    assert perf_counter() - began < SECONDS
+    assert process_time() - began < SECONDS
 
 
 def test_what_a_template_puts_in_is_no_template() -> None:
@@ -105,12 +105,12 @@ def test_no_input_schema_lets_an_input_hold_the_server_up(
 ) -> None:
     api = api_of("publish_workflow", "run_workflow")
     assert api.post("/api/workflows", {**definition("a"), "inputSchema": schema}).status_code == 201
-    began = perf_counter()
+    began = process_time()
 
     answer = api.post("/api/workflows/flow/execute", {"initialData": data})
 
     assert answer.status_code in (202, 400)
-    assert perf_counter() - began < SECONDS
+    assert process_time() - began < SECONDS
 
 
 @pytest.mark.django_db
