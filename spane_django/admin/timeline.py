@@ -36,7 +36,7 @@ from .present import ICONS, WORDS, brief, chip, length, page_of, query, short_id
 from .scale import Break, Label, Scale
 from .stretches import Bar, Stretches, drawn, stretches_of
 
-MOST_ROWS = 500
+MOST_ROWS = 250
 MOST_CHILDREN = 50
 _MOST_ATTEMPTS = 12
 
