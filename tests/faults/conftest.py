@@ -1,10 +1,23 @@
-"""At the end of a run: at how many points each verb was struck."""
+"""Connections that a fault can strike; at the end of a run, at how many points each verb was."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+
+from tests.doubles import bodies
+from tests.faults.injector import wired
+
+
+@pytest.fixture(autouse=True)
+def _wired(db: None, wakes: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("spane_django.dispatch.commit._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("spane_django.engine.db.PAUSE_SECONDS", 0.0)
+    with wired():
+        yield
+    bodies.clear()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

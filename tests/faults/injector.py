@@ -30,6 +30,7 @@ Returned = TypeVar("Returned")
 # Of these nothing is seen by anybody else.
 _READS = ("SELECT", "PRAGMA", "SET", "BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "FETCH")
 _GAP_SECONDS = 5
+_COMMIT = "COMMIT"
 
 
 class Died(BaseException):
@@ -50,7 +51,9 @@ class Point:
         number: Which of the moments of a run it is.
         statement: What was on its way.
         is_after: Whether it had taken effect already.
-        shape: All that the verb had sent until then; where it is the same, the point is.
+        shape: What the verb had sent until then in this transaction; where it is the same, the
+            point is.
+        is_inside: Whether it is amid a transaction, which will be as if it had never begun.
     """
 
     verb: str
@@ -58,6 +61,13 @@ class Point:
     statement: str
     is_after: bool
     shape: str
+    is_inside: bool = False
+
+    @property
+    def harms(self) -> list[Harm]:
+        """What may happen here: who dies amid a transaction leaves the same behind at any point."""
+        is_same = self.is_inside and self.statement != _COMMIT
+        return [Harm.BREAK] if is_same else list(Harm)
 
     def __str__(self) -> str:
         when = "after" if self.is_after else "before"
@@ -111,16 +121,17 @@ class Injector:
         if not self._verb or self._is_paused or self.has_struck:
             return work()
         self._sent.append(shape_of(statement))
-        if self._is_here(statement, is_after=False):
+        if self._is_here(statement, is_inside=not connection.has_settled()):
             connection.break_off()
             self._die()
             return connection.fail(statement, work)
         returned = work()
-        is_seen = connection.has_settled() and not statement.lstrip().upper().startswith(_READS)
-        if is_seen and self._is_here(statement, is_after=True):
-            connection.break_off()
-            self._die()
-            return connection.fail(statement, connection.ask)
+        if connection.has_settled():
+            if not _is_read(statement) and self._is_here(statement, is_after=True):
+                connection.break_off()
+                self._die()
+                return connection.fail(statement, connection.ask)
+            self._sent = []
         return returned
 
     def revive(self) -> None:
@@ -132,17 +143,18 @@ class Injector:
         """Tell workers, unless the hint gets lost."""
         if self._verb and not self.has_struck:
             self._sent.append("wake")
-            if self._is_here(f"wake of {queues}", is_after=False):
+            if self._is_here(f"wake of {queues}"):
                 self._die()
                 return
         deliver(queues)
 
-    def _is_here(self, statement: str, *, is_after: bool) -> bool:
+    def _is_here(self, statement: str, *, is_after: bool = False, is_inside: bool = False) -> bool:
         self._number += 1
         if self._target is None:
             shape = "\n".join([self._verb, *self._sent])
             text = " ".join(statement.split())
-            self.points.append(Point(self._verb, self._number, text, is_after, shape))
+            point = Point(self._verb, self._number, text, is_after, shape, is_inside)
+            self.points.append(point)
         self.has_struck = self._target is not None and self._number == self._target.number
         return self.has_struck
 
@@ -285,7 +297,7 @@ class _SQLiteConnection(sqlite3.Connection):
         sqlite3.Connection.isolation_level.__set__(self, level)
 
     def commit(self) -> None:
-        _send("COMMIT", SQLite(self), super().commit)
+        _send(_COMMIT, SQLite(self), super().commit)
 
 
 @cache
@@ -308,7 +320,7 @@ def _wire(*, connection: Any, **_: Any) -> None:
     if connection.alias != DEFAULT_DB_ALIAS:
         return
     # The server stays up: whether what it has committed would survive that is not asked here.
-    raw.execute("SET synchronous_commit TO off")
+    raw.execute("SET synchronous_commit TO off; SET jit TO off")
     raw.commit()
     through = raw.wait
     wired = PostgreSQL(raw, through)
@@ -326,7 +338,7 @@ def _statement_of(generator: Generator[Any, Any, Any], raw: Any) -> str | None:
     """Return what a protocol exchange is about to send; None: nothing, or a rollback."""
     name = generator.gi_code.co_name
     if name == "_commit_gen":
-        return None if raw.pgconn.transaction_status == 0 else "COMMIT"
+        return None if raw.pgconn.transaction_status == 0 else _COMMIT
     query = generator.gi_frame.f_locals.get("query")
     if query is None:
         return None
@@ -343,6 +355,10 @@ def _drop() -> None:
     if raw is not None:
         raw.close()
     del connections[DEFAULT_DB_ALIAS]
+
+
+def _is_read(statement: str) -> bool:
+    return statement.lstrip().upper().startswith(_READS)
 
 
 def _is_dead() -> bool:

@@ -3,12 +3,16 @@
 A picture holds what people and programs can see of executions: statuses, outputs, counters, dead
 letters, signals, decisions, log lines, audit entries.  Left out is what a fault may leave behind:
 how many attempts were lost with their worker, and which worker did what.
+
+A run is read with one query per table, as there are thousands of runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -38,80 +42,119 @@ _VARIES = re.compile(
     r'|(?<="attempts":)\d+'
 )
 
-Picture = dict[str, Any]
+_OF_EXECUTION = {
+    "letters": (DeadLetter, "node_id", "error_type", "error_message", "resolution"),
+    "log": (LogLine, "node_id", "level", "message"),
+    "audit": (AuditEntry, "verb", "target", "reason"),
+    "approvals": (Approval, "title", "status", "decisions__username"),
+}
+
+Rows = dict[Any, list[dict[str, Any]]]
 
 
-def picture_of(roots: Iterable[UUID], name: str) -> list[Any]:
-    """Return executions with all that belongs to them, those that they have started included.
+class Picture:
+    """All that has been started since an instant, as it stands.
 
     Args:
-        name: Of the run, wherever it occurs.
+        roots: What people have started, in the order in which it is shown.
+        name: Of the run, left out wherever it occurs.
     """
-    told = encode([_execution(Execution.objects.get(pk=key)) for key in roots])
-    return list(decode(_VARIES.sub("0", told).replace(name, "RUN")))
+
+    def __init__(self, roots: Sequence[UUID], *, since: datetime, name: str) -> None:
+        self._name = name
+        mine = {"execution__created_at__gte": since}
+        rows = list(Execution.objects.filter(created_at__gte=since).values(*_COLUMNS))
+        self._roots = [row for key in roots for row in rows if row["id"] == key]
+        self._children = _by(rows, "parent_id")
+        self._runs = _by(
+            NodeRun.objects.filter(**mine).order_by("node_id").values(), "execution_id"
+        )
+        attempts = Attempt.objects.exclude(error_type__in=_FAULTS)
+        of_node = {"node_run__execution__created_at__gte": since}
+        self._attempts = _by(attempts.filter(**of_node).values(), "node_run_id")
+        self._signals = _by(Signal.objects.filter(**of_node).values(), "node_run_id")
+        keys = [row["id"] for row in rows]
+        self._belongings = {
+            name: _by(
+                model.objects.filter(execution_id__in=keys).values("execution_id", *columns),
+                "execution_id",
+            )
+            for name, (model, *columns) in _OF_EXECUTION.items()
+        }
+
+    def told(self) -> list[Any]:
+        """Return what can be compared with another run."""
+        text = encode([self._execution(row) for row in self._roots])
+        return list(decode(_VARIES.sub("0", text).replace(self._name, "RUN")))
+
+    def faults(self) -> list[str]:
+        """Return what is wrong whatever was to happen: with counters, claims and ends."""
+        return [fault for row in self._roots for fault in self._faults(row)]
+
+    def _faults(self, row: dict[str, Any]) -> Iterator[str]:
+        runs = self._runs[row["id"]]
+        active = sum(run["status"] in _ACTIVE for run in runs)
+        failed = sum(run["status"] == "failed" for run in runs)
+        where = f"{row['workflow__key']} {row['relation']}".strip()
+        if (row["active_nodes"], row["failed_nodes"]) != (active, failed):
+            counted = f"{row['active_nodes']} active and {row['failed_nodes']} failed"
+            yield f"{where}: it counts {counted}, there are {active} and {failed}"
+        if row["status"] in _FINAL and (active or row["finished_at"] is None):
+            yield f"{where}: it is {row['status']} and {active} nodes are active"
+        for run in runs:
+            if run["status"] == "running":
+                yield f"{where}: '{run['node_id']}' is running and nobody runs it"
+            if (run["status"] in _FINAL) != (run["finished_at"] is not None):
+                yield f"{where}: '{run['node_id']}' is {run['status']}: {run['finished_at']}"
+        for child in self._children[row["id"]]:
+            yield from self._faults(child)
+
+    def _execution(self, row: dict[str, Any]) -> dict[str, Any]:
+        children = [self._execution(child) for child in self._children[row["id"]]]
+        belongings = {
+            name: sorted((_plain(each, "execution_id") for each in rows[row["id"]]), key=encode)
+            for name, rows in self._belongings.items()
+        }
+        return {
+            "workflow": (row["workflow__key"], row["version__number"]),
+            "of": (row["relation"], row["parent_run__node_id"], row["parent_round"], row["item"]),
+            "status": (row["status"], row["reason"]),
+            "input": load(row["input"]),
+            "counts": (row["active_nodes"], row["failed_nodes"]),
+            "replay": row["replay_of_id"] is not None,
+            "nodes": {run["node_id"]: self._node(run) for run in self._runs[row["id"]]},
+            "children": sorted(children, key=encode),
+            **belongings,
+        }
+
+    def _node(self, run: dict[str, Any]) -> dict[str, Any]:
+        failed = [(each["error_type"], each["error_message"]) for each in self._attempts[run["id"]]]
+        signals = [(each["name"], each["payload"]) for each in self._signals[run["id"]]]
+        return {
+            "status": (run["status"], run["reason"]),
+            "output": load(run["output"]),
+            "chose": run["next_nodes"],
+            "error": (run["error_type"], run["error_message"]),
+            "edges": (run["open_edges"], run["live_edges"], run["broken_edges"]),
+            "held": run["is_held"],
+            "failed": sorted(failed),
+            "signals": sorted(signals, key=encode),
+        }
 
 
-def broken_laws(roots: Iterable[UUID]) -> list[str]:
-    """Return what is wrong with executions whatever they were to do: counters, claims, ends."""
-    return [fault for key in roots for fault in _faults(Execution.objects.get(pk=key))]
+_COLUMNS = (
+    "id", "parent_id", "relation", "parent_round", "item", "status", "reason", "input",
+    "active_nodes", "failed_nodes", "replay_of_id", "finished_at", "workflow__key",
+    "version__number", "parent_run__node_id",
+)  # fmt: skip
 
 
-def _faults(row: Execution) -> Iterable[str]:
-    runs = list(row.node_runs.all())
-    active = sum(run.status in _ACTIVE for run in runs)
-    failed = sum(run.status == "failed" for run in runs)
-    where = f"{row.workflow.key} {row.relation}".strip()
-    if (row.active_nodes, row.failed_nodes) != (active, failed):
-        counted = f"{row.active_nodes} active and {row.failed_nodes} failed"
-        yield f"{where}: it counts {counted}, there are {active} and {failed}"
-    if row.status in _FINAL and (active or row.finished_at is None):
-        yield f"{where}: it is {row.status} and {active} nodes are active"
-    for run in runs:
-        if run.status == "running":
-            yield f"{where}: '{run.node_id}' is running and nobody runs it"
-        if (run.status in _FINAL) != (run.finished_at is not None):
-            yield f"{where}: '{run.node_id}' is {run.status}, finished at {run.finished_at}"
-    for child in row.children.all():
-        yield from _faults(child)
+def _by(rows: Any, column: str) -> Rows:
+    found: Rows = defaultdict(list)
+    for row in rows:
+        found[row[column]].append(row)
+    return found
 
 
-def _execution(row: Execution) -> Picture:
-    return {
-        "workflow": row.workflow.key,
-        "version": row.version.number,
-        "of": (row.relation, row.parent_run and row.parent_run.node_id, row.parent_round, row.item),
-        "status": row.status,
-        "reason": row.reason,
-        "input": load(row.input),
-        "counts": (row.active_nodes, row.failed_nodes),
-        "replay": row.replay_of is not None,
-        "nodes": {run.node_id: _node(run) for run in row.node_runs.order_by("node_id")},
-        "letters": _rows(DeadLetter, row, "node_id", "error_type", "error_message", "resolution"),
-        "log": _rows(LogLine, row, "node_id", "level", "message"),
-        "audit": _rows(AuditEntry, row, "verb", "target", "reason"),
-        "approvals": _rows(Approval, row, "title", "status", "decisions__username"),
-        "children": sorted((_execution(child) for child in row.children.all()), key=encode),
-    }
-
-
-def _node(run: NodeRun) -> Picture:
-    failures = Attempt.objects.filter(node_run=run).exclude(error_type__in=_FAULTS)
-    return {
-        "status": run.status,
-        "reason": run.reason,
-        "output": load(run.output),
-        "chose": run.next_nodes,
-        "error": (run.error_type, run.error_message),
-        "edges": (run.open_edges, run.live_edges, run.broken_edges),
-        "held": run.is_held,
-        "failed": sorted(failures.values_list("error_type", "error_message")),
-        "signals": _values(Signal.objects.filter(node_run=run), "name", "payload"),
-    }
-
-
-def _rows(model: Any, row: Execution, *columns: str) -> list[Any]:
-    return _values(model.objects.filter(execution_id=row.pk), *columns)
-
-
-def _values(rows: Any, *columns: str) -> list[Any]:
-    return sorted((list(values) for values in rows.values_list(*columns)), key=encode)
+def _plain(row: dict[str, Any], without: str) -> list[Any]:
+    return [value for name, value in row.items() if name != without]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pprint import pformat
@@ -16,14 +16,27 @@ from spane_django.models import Execution
 from tests import wakes
 from tests.engine.helpers import NOON
 from tests.faults.injector import Harm, Injector, Point, watched
-from tests.faults.picture import broken_laws, picture_of
+from tests.faults.picture import Picture
 from tests.faults.stage import Rest, Stage
-from tests.faults.story import Story
+from tests.faults.story import STORIES, Story
 
 # Runs are a day apart, so that what one of them leaves behind is the past of the next.
 _APART = timedelta(days=1)
 # What has been struck in this process, in whichever story.
 _struck: set[tuple[str, bool]] = set()
+
+
+def strike(name: str, record: Callable[[str, int], None]) -> None:
+    """Strike a story wherever a fault may happen; fail if it ever ends otherwise.
+
+    Args:
+        record: Is told of each verb at how many points it was struck.
+    """
+    replay = Replay(STORIES[name])
+    changed = replay.strike_everywhere()
+    for verb, struck in replay.struck.items():
+        record(verb, struck)
+    assert not changed, "\n\n".join(changed)
 
 
 class Replay:
@@ -65,20 +78,23 @@ class Replay:
         _forget()
         self._now += _APART
         stage = Stage(injector, self._now, self._rests)
+        since = self._now
         with watched(injector), _heard(stage):
             self.story.play(stage)
-            if injector.has_struck and picture_of(stage.roots, stage.name) != self._expected:
+            picture = Picture(stage.roots, since=since, name=stage.name)
+            if injector.has_struck and picture.told() != self._expected:
                 stage.recover()
-        broken = broken_laws(stage.roots)
+                picture = Picture(stage.roots, since=since, name=stage.name)
+        broken = picture.faults()
         assert not broken, "; ".join(broken)
-        return picture_of(stage.roots, stage.name), stage.rests
+        return picture.told(), stage.rests
 
     def _targets(self) -> Iterator[tuple[Point, Harm]]:
         """Yield what to strike: of points at which the same has been sent, the first."""
         for point in self._points:
             if (point.shape, point.is_after) not in _struck:
                 _struck.add((point.shape, point.is_after))
-                yield from ((point, harm) for harm in Harm)
+                yield from ((point, harm) for harm in point.harms)
 
 
 @contextmanager

@@ -127,8 +127,7 @@ class Stage:
         self._drain_all()
         self.rests.append(self._rest())
         if self.injector.has_struck and self.rests != list(self._known[: len(self.rests)]):
-            self.recover()
-            self.rests[-1] = self._rest()
+            self.recover(len(self.rests) - 1)
 
     def wait(self, seconds: float) -> None:
         """Let time pass, with the timers of a worker that lives."""
@@ -171,15 +170,21 @@ class Stage:
     def clock(self) -> datetime:
         return self.now
 
-    def recover(self) -> None:
-        """Let the lease run out, and sweep until nothing is found."""
+    def recover(self, place: int = -1) -> None:
+        """Let the lease run out, and sweep until all stands as it should or nothing is found.
+
+        Args:
+            place: Which of the rests this is.
+        """
         for _ in range(_MOST_SWEEPS):
             self.pass_time(LEASE_SECONDS)
             swept = sweep(now=self.now)
-            if not (swept.queues or swept.recovered or swept.promoted):
-                return
             self.woken |= swept.queues
             self._drain_all()
+            self.rests[place] = self._rest()
+            is_quiet = not (swept.queues or swept.recovered or swept.promoted)
+            if is_quiet or (place >= 0 and self.rests[: place + 1] == self._known[: place + 1]):
+                return
         raise AssertionError(f"the sweep finds something for ever: {swept}")
 
     def _rest(self) -> Rest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from spane_django.core.outcome import Result
@@ -49,6 +50,11 @@ def story(*workflows: dict[str, Any], **does: Body) -> Callable[[Play], Play]:
         return play
 
     return add
+
+
+def told_in(module: ModuleType) -> list[str]:
+    """Return the names of a module's stories."""
+    return [name for name, one in STORIES.items() if one.play.__module__ == module.__name__]
 
 
 def fails(ctx: Any) -> Result:
