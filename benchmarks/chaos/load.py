@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -94,7 +95,7 @@ class Load:
         due = [key for at, key in self._resumes if at <= time.monotonic()]
         self._resumes = [(at, key) for at, key in self._resumes if key not in due]
         for key in due:
-            self._pool.submit(self._say, "resume", lambda key=key: resume(key, now=now()))
+            self._pool.submit(self._say, "resume", partial(_resume, key))
         self._pool.submit(self._patiently, "answer", self._answer)
 
     def resume_all(self) -> None:
@@ -102,7 +103,7 @@ class Load:
         self._resumes = []
         paused = Execution.objects.filter(status="paused", parent=None)
         for key in list(paused.values_list("id", flat=True)):
-            self._say("resume", lambda key=key: resume(key, now=now()))
+            self._say("resume", partial(_resume, key))
 
     def _start(self, planned: Start, key: str | None) -> None:
         workflow = self._workflows[planned.workflow]
@@ -154,9 +155,7 @@ class Load:
             is_approved = approval.pk % 4 != 0
             self._say(
                 "decide",
-                lambda pk=approval.pk, said=is_approved: decide(
-                    pk, by=operator, is_approved=said, now=now()
-                ),
+                partial(decide, approval.pk, by=operator, is_approved=is_approved, now=now()),
             )
 
     def _send(self, key: str) -> None:
@@ -219,6 +218,10 @@ def _picked(act: Act) -> UUID | None:
         found = found.filter(slot="")
     ids = list(found.order_by("-id").values_list("id", flat=True)[:_RECENT])
     return ids[int(act.pick * len(ids))] if ids else None
+
+
+def _resume(key: UUID) -> Any:
+    return resume(key, now=now())
 
 
 def _rerun(key: UUID) -> Any:

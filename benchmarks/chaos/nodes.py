@@ -34,9 +34,13 @@ RECORDED = frozenset(
 _LATE_SECONDS = 0.4
 
 
+def _sleep(seconds: Any) -> None:
+    threading.Event().wait(seconds)
+
+
 if "FAKETIME" in os.environ:
     # libfaketime refuses the sleep that Python asks for; waiting for what never comes it allows.
-    time.sleep = lambda seconds: threading.Event().wait(seconds) and None
+    time.sleep = _sleep
 
 
 class ChaosError(Exception):

@@ -169,9 +169,9 @@ def _is_excused(ended: Ended, node_id: str, reason: str) -> bool:
         return False
     if ended.definition.get("failFast") and ended.status == "failed":
         return True
-    if _LOSER in reason:
+    # Who runs again does not bring losers back, whatever they were cancelled for at first.
+    if _LOSER in reason or ended.is_reopened:
         return any(_lost_to(ended, node_id, join) for join in ended.nodes)
-    # Behind a loser, or behind what was cancelled with it.
     return False
 
 

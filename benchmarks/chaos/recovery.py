@@ -56,7 +56,8 @@ def stalls(changes: list[Change], down: list[tuple[float, float]]) -> list[tuple
     While all workers are struck at once nobody begins anything, so that these are to be looked at
     beside the faults; what is taken off is the same as of recoveries.
     """
-    begun = [change.at.timestamp() for change in changes if change.became == "running"]
+    nodes = (change for change in changes if change.run_id is not None)
+    begun = [change.at.timestamp() for change in nodes if change.became == "running"]
     times = pairwise(sorted(begun))
     found = [(until - since - _overlap(since, until, down), since) for since, until in times]
     return [(since, seconds) for seconds, since in sorted(found, reverse=True)[:3]]
