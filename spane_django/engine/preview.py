@@ -97,7 +97,9 @@ def preview_rerun(execution_id: UUID, rerun: Rerun, *, now: datetime) -> Preview
     statuses = {key: run.status for key, run in found.runs.items()}
     failed = [key for key, status in statuses.items() if status == NodeStatus.FAILED]
     back = going_back(found, nodes_of(execution_id, rerun, failed, version))
-    opened = {*back.first, *back.undone, *back.progress.waiting, *back.progress.released}
+    blocked = back.undone.intersection(back.progress.blocked)
+    opened = {*back.first, *back.undone, *back.progress.waiting, *back.progress.released} - blocked
+    statuses |= dict.fromkeys(blocked, NodeStatus.CANCELLED.value)
     return _told(version, statuses, is_new=False, left=version.nodes.keys() - opened)
 
 
