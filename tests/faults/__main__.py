@@ -1,4 +1,7 @@
-"""``python -m tests.faults``: inject faults on both databases, and print what was struck."""
+"""``python -m tests.faults``: inject faults on both databases, and print what was struck.
+
+Further arguments are pytest's: ``-n 2 --dist loadfile`` uses two processes.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 DATABASES = ("sqlite", "postgresql")
+# The form of the report that has room for what each test tells.
+_FORM = "junit_family=xunit1"
 
 
 def main() -> int:
@@ -19,14 +24,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         for database in DATABASES:
             told = Path(directory) / f"{database}.xml"
-            command = [
-                "-m",
-                "pytest",
-                "tests/faults",
-                f"--database={database}",
-                f"--junitxml={told}",
-            ]
-            failed |= bool(subprocess.run([sys.executable, *command], check=False).returncode)
+            chosen = [f"--database={database}", f"--junitxml={told}", *sys.argv[1:]]
+            command = [sys.executable, "-m", "pytest", "tests/faults", "-o", _FORM, *chosen]
+            failed |= bool(subprocess.run(command, check=False).returncode)
             struck[database] = _counts(told)
     sys.stdout.write(_table(struck))
     return int(failed)
