@@ -18,7 +18,10 @@ from tests.management.project import LINE, Project, until
 pytestmark = pytest.mark.end_to_end
 
 LEASE_SECONDS = 2.0
-DROP_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+DROP_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 WITH_A_SHORT_LEASE = f"""
 import django
 django.setup()
