@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 
 from ..models import Execution, LogLine
-from ..models.story import LogEntry, events
+from ..models.story import LogEntry, entry_of, events
 from .timeline import number
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -127,15 +127,7 @@ class Page:
 
 def told_by(row: LogLine) -> Told:
     """Return a row as a line of the log."""
-    entry = LogEntry(
-        level=row.level,
-        message=row.message,
-        at=row.created_at,
-        node_id=row.node_id,
-        attempt=row.attempt,
-        data=row.data,
-    )
-    return Told(entry, row.pk)
+    return Told(entry_of(row), row.pk)
 
 
 class Log:

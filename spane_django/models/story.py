@@ -26,6 +26,7 @@ from .payloads import load
 
 if TYPE_CHECKING:
     from .execution import Execution
+    from .history import LogLine
     from .node_run import NodeRun
 
 # The most stored lines that a log is made of; the rest are counted in a last entry.
@@ -104,6 +105,18 @@ class Trace:
     @property
     def duration_ms(self) -> float | None:
         return _milliseconds(self.started_at, self.ended_at)
+
+
+def entry_of(row: LogLine) -> LogEntry:
+    """Return what a node wrote as a line of the log."""
+    return LogEntry(
+        level=row.level,
+        message=row.message,
+        at=row.created_at,
+        node_id=row.node_id,
+        attempt=row.attempt,
+        data=row.data,
+    )
 
 
 def logs(execution: Execution) -> list[LogEntry]:
@@ -325,15 +338,7 @@ def _lines(execution: Execution) -> _Lines:
     lines: _Lines = defaultdict(list)
     rows = list(execution.log_lines.order_by("id")[: MAX_LINES + 1])
     for row in rows[:MAX_LINES]:
-        entry = LogEntry(
-            level=row.level,
-            message=row.message,
-            at=row.created_at,
-            node_id=row.node_id,
-            attempt=row.attempt,
-            data=row.data,
-        )
-        lines[row.node_id, row.attempt].append(entry)
+        lines[row.node_id, row.attempt].append(entry_of(row))
     if len(rows) > MAX_LINES:
         message = f"only the first {MAX_LINES:,} lines that nodes wrote are shown"
         lines["", 0].append(LogEntry(level="warning", message=message, at=rows[-1].created_at))
