@@ -33,6 +33,12 @@ def _postgresql() -> None:
         pytest.skip("SQLite has one lock: the transaction")
 
 
+def shown(setting: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SHOW {setting}")
+        return str(cursor.fetchone()[0])
+
+
 def test_settling_waits_for_a_cancel_and_is_refused(machine: Machine):
     key = machine.begin({"a": ["b"]})
     finished = machine.run(machine.claim())
@@ -294,29 +300,24 @@ def test_a_worker_waits_for_a_lock_no_longer_than_half_a_lease(machine: Machine,
     assert "lock timeout" in str(refused)
 
 
-def test_a_transactional_node_that_falls_silent_lets_go_of_its_execution(
-    machine: Machine, settings
-):
+def test_a_transactional_node_that_falls_silent_lets_go_of_its_execution(settings):
     settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.3, "HEARTBEAT_SECONDS": 0.1}
 
-    with transaction.atomic(), connection.cursor() as cursor:
-        let_go_when_silent()
-        cursor.execute("SHOW idle_in_transaction_session_timeout")
-        (amid,) = cursor.fetchone()
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW idle_in_transaction_session_timeout")
-        (after_it,) = cursor.fetchone()
+    def timeouts() -> tuple[str, str]:
+        with transaction.atomic():
+            let_go_when_silent()
+            amid = shown("idle_in_transaction_session_timeout")
+        return amid, shown("idle_in_transaction_session_timeout")
 
-    assert (amid, after_it) == ("300ms", "0")
+    with elsewhere() as there:
+        assert there(timeouts).result(DEADLINE) == ("300ms", "0")
 
 
 def test_a_dedicated_connection_that_is_replaced_is_dedicated_again():
     def reconnected() -> str:
         dedicate()
         connection.close()
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW enable_seqscan")
-            return str(cursor.fetchone()[0])
+        return shown("enable_seqscan")
 
     with elsewhere() as there:
         assert there(reconnected).result(DEADLINE) == "off"

@@ -256,7 +256,10 @@ def watched(injector: Injector) -> Iterator[Injector]:
 def wired() -> Iterator[None]:
     """Make connections that injectors can see; none is open before or after the block."""
     connections.close_all()
-    is_file = connections[DEFAULT_DB_ALIAS].vendor == "sqlite"
+    # Whoever drops the database closes this one first.
+    original = connections[DEFAULT_DB_ALIAS]
+    del connections[DEFAULT_DB_ALIAS]
+    is_file = original.vendor == "sqlite"
     settings = connections.settings[DEFAULT_DB_ALIAS]
     options, kept = settings["OPTIONS"], settings["CONN_MAX_AGE"]
     # As workers have it: closing a file between nodes would take longer than the nodes.
@@ -269,6 +272,7 @@ def wired() -> Iterator[None]:
         yield
     finally:
         _drop()
+        connections[DEFAULT_DB_ALIAS] = original
         settings["CONN_MAX_AGE"] = kept
         if is_file:
             del options["factory"]
