@@ -124,7 +124,7 @@ def _compared(lines: Lines) -> str:
     said = {line["engine"]: line for line in rows if "guarantee" in line}
     text += "\n| engine | guarantees | run as |\n|---|---|---|\n"
     for engine, line in said.items():
-        run_as = line.get("settings", "2 workers, batches of 100, PostgreSQL with fsync on")
+        run_as = line.get("settings", "2 workers, PostgreSQL with fsync on")
         version = f" ({line['version']})" if "version" in line else ""
         text += f"| {NAMES[engine]}{version} | {line['guarantee']} | {run_as} |\n"
     return text

@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from celery import Celery, chain, chord
-from protocol import Asked, answer, asked, measure, until_done
+from protocol import Asked, answer, asked, ended_after, measure, until_done
 from redis import Redis
 
 WORKERS = 2
@@ -57,20 +57,9 @@ def last(results: object, done: str) -> None:
 
 
 def main() -> None:
-    wanted = asked()
-    workers = [_worker(number) for number in range(WORKERS)]
-    try:
+    with ended_after([_worker(number) for number in range(WORKERS)]):
         _await_workers()
-        if wanted.shape == "single":
-            samples = Asked("single", 1, 1, wanted.repetitions * wanted.executions)
-            answer(measure(samples, lambda: _run(Asked("chain", 1, 1, 1))), SETTINGS)
-        else:
-            answer(measure(wanted, lambda: _run(wanted)), SETTINGS)
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.wait(20)
+        answer(measure(asked(), _run), SETTINGS)
 
 
 def _run(wanted: Asked) -> float:

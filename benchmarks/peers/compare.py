@@ -6,7 +6,7 @@
 Shapes: 1,000 chains of 10 (``chain10``), 20 times 1 → 100 → 1 (``fan100``), 1 → 1,000 → 1
 (``fan1000``), a lone chain of 100 (``lone100``) and executions of one node, one after another
 (``single``).  Nodes do nothing.  Each shape is measured with the engine first, then with one peer
-after the other, each at the settings that were found fastest, which its line tells, with what it
+after the other, at settings that were chosen for speed, which its line tells, with what it
 guarantees.  Slow peers run fewer executions, or a narrower fan: ``scale`` on their line.  Ratios
 are of the engine's figure to the peer's: how many times faster the engine is.
 """
@@ -107,9 +107,8 @@ def _ours(name: str, shape: Shape, repetitions: int) -> list[float]:
     edges = fan(shape.size) if shape.kind == "fan" else chain(shape.size)
     if shape.kind in {"lone", "single"}:
         samples = shape.executions * repetitions
-        return [took / shape.size for took in latencies(name, edges, samples + 1)[1:]]
-    runs = range(repetitions + 1)
-    return [throughput(name, edges, shape.executions) for _ in runs][1:]
+        return [took / shape.size for took in latencies(name, edges, samples)]
+    return [throughput(name, edges, shape.executions) for _ in range(repetitions)]
 
 
 def _say_peer(

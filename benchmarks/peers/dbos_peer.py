@@ -57,13 +57,7 @@ def main() -> None:
         process.start()
         pipe.recv()
     ends = [pipe for pipe, _ in pipes]
-    if wanted.shape == "single":
-        alone = Asked("chain", 1, 1, 1)
-        samples = wanted.repetitions * wanted.executions
-        many = Asked("single", 1, 1, samples)
-        answer(measure(many, lambda: _run(ends, alone)), SETTINGS)
-    else:
-        answer(measure(wanted, lambda: _run(ends, wanted)), SETTINGS)
+    answer(measure(wanted, lambda part: _run(ends, part)), SETTINGS)
     for process in processes:
         process.terminate()
 

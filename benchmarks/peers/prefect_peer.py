@@ -68,10 +68,7 @@ def _measured(wanted: Asked) -> list[float]:
         process.start()
     ends = [pipe for pipe, _ in pipes]
     try:
-        if wanted.shape == "single":
-            samples = Asked("single", 1, 1, wanted.repetitions * wanted.executions)
-            return measure(samples, lambda: _run(ends, Asked("chain", 1, 1, 1)))
-        return measure(wanted, lambda: _run(ends, wanted))
+        return measure(wanted, lambda part: _run(ends, part))
     finally:
         for process in processes:
             process.terminate()

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +53,25 @@ def asked() -> Asked:
     return Asked(**vars(parser.parse_args()))
 
 
-def measure(asked: Asked, run: Callable[[], float]) -> list[float]:
-    """Return what each repetition took, after one that is not counted."""
-    run()
-    return [run() for _ in range(asked.repetitions)]
+def measure(wanted: Asked, run: Callable[[Asked], float]) -> list[float]:
+    """Return what each repetition took, of ``single`` each execution, after one not counted."""
+    part, count = wanted, wanted.repetitions
+    if wanted.shape == "single":
+        part, count = Asked("chain", 1, 1, 1), wanted.repetitions * wanted.executions
+    run(part)
+    return [run(part) for _ in range(count)]
+
+
+@contextmanager
+def ended_after(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Terminate these processes when the block is over, and wait for their ends."""
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait(20)
 
 
 def until_done(redis: Any, key: str, count: int, *, seconds: float = 300.0) -> None:

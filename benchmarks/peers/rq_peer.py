@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from protocol import Asked, answer, asked, measure, until_done
+from protocol import Asked, answer, asked, ended_after, measure, until_done
 from redis import Redis
 from rq import Queue
 
@@ -40,19 +40,8 @@ def last(done: str) -> None:
 
 
 def main() -> None:
-    wanted = asked()
-    workers = [_worker(number) for number in range(WORKERS)]
-    try:
-        if wanted.shape == "single":
-            samples = Asked("single", 1, 1, wanted.repetitions * wanted.executions)
-            answer(measure(samples, lambda: _run(Asked("chain", 1, 1, 1))), SETTINGS)
-        else:
-            answer(measure(wanted, lambda: _run(wanted)), SETTINGS)
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.wait(20)
+    with ended_after([_worker(number) for number in range(WORKERS)]):
+        answer(measure(asked(), _run), SETTINGS)
 
 
 def _run(wanted: Asked) -> float:
@@ -86,15 +75,8 @@ def _fan(width: int, done: str) -> None:
 def _worker(number: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
-            *(
-                sys.executable,
-                "-m",
-                "rq.cli",
-                "worker",
-                f"peer{number}",
-                "--url",
-                os.environ["REDIS_URL"],
-            ),
+            *(sys.executable, "-m", "rq.cli", "worker", f"peer{number}"),
+            *("--url", os.environ["REDIS_URL"]),
             *("--worker-class", "rq.worker.SimpleWorker", "--name", f"peer-{os.getpid()}-{number}"),
             *("--maintenance-interval", "1", "--quiet"),
         ],

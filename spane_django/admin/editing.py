@@ -116,8 +116,8 @@ class OwnedForm(EngineForm):
 
     workflow = forms.ModelChoiceField(label=_("Workflow"), queryset=Workflow.objects.none())
 
-    def __init__(self, data: Any, *, row: Any, scope: Scope, initial: Any = None) -> None:
-        super().__init__(data, initial=initial)
+    def __init__(self, data: Any, *, row: Any, scope: Scope, workflow: str | None = None) -> None:
+        super().__init__(data, initial=self.said_of(row) if row else {"workflow": workflow})
         self.row = row
         self._scope = scope
         workflows = scope.within(Workflow.objects.order_by("key", "tenant"))
@@ -128,6 +128,11 @@ class OwnedForm(EngineForm):
         if row is None and len(tenants) > 1:
             choices = [(tenant, tenant) for tenant in tenants]
             self.fields["tenant"] = forms.ChoiceField(label=_("Tenant"), choices=choices)
+
+    @staticmethod
+    def said_of(row: Any) -> dict[str, Any]:
+        """Return what the fields say of a row that there is."""
+        raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

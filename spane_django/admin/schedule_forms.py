@@ -90,11 +90,8 @@ class ScheduleForm(OwnedForm):
         "solar.longitude": "longitude",
     }
 
-    def __init__(
-        self, data: Any, *, row: Schedule | None, scope: Scope, workflow: str | None = None
-    ) -> None:
-        initial = _initial(row) if row else {"workflow": workflow}
-        super().__init__(data, row=row, scope=scope, initial=initial)
+    def __init__(self, data: Any, *, scope: Scope, row: Schedule | None, **more: Any) -> None:
+        super().__init__(data, row=row, scope=scope, **more)
         self._kept_input: Json = None
         events = apps.get_model("django_celery_beat", "SolarSchedule")._meta.get_field("event")
         self.fields["event"].choices = [("", "—"), *events.choices]  # type: ignore[attr-defined]
@@ -104,6 +101,30 @@ class ScheduleForm(OwnedForm):
             self.fields["task"].queryset = free  # type: ignore[attr-defined]
         else:
             del self.fields["task"]
+
+    @staticmethod
+    def said_of(row: Schedule) -> dict[str, Any]:
+        timing = read_timing(row) or Timing()
+        wanted = schedules.wanted_of(row)
+        every = timing.every
+        return {
+            "workflow": row.workflow_id,
+            "name": wanted.name,
+            "cron": timing.cron,
+            "timezone": timing.timezone,
+            "every": None if every is None else every.total_seconds(),
+            "at": timing.at,
+            "event": timing.solar.event if timing.solar else "",
+            "latitude": timing.solar.latitude if timing.solar else None,
+            "longitude": timing.solar.longitude if timing.solar else None,
+            "given": "" if wanted.input is None else encode(wanted.input),
+            "misfire": wanted.misfire,
+            "cap": wanted.cap,
+            "priority": wanted.priority,
+            "key": wanted.key,
+            "start_time": wanted.start_time,
+            "expires": wanted.expires,
+        }
 
     def clean(self) -> dict[str, Any]:
         given = super().clean()
@@ -169,27 +190,3 @@ class BackfillForm(EngineForm):
 
     start = forms.SplitDateTimeField(label=_("From"), widget=AdminSplitDateTime())
     end = forms.SplitDateTimeField(label=_("Until, not included"), widget=AdminSplitDateTime())
-
-
-def _initial(schedule: Schedule) -> dict[str, Any]:
-    timing = read_timing(schedule) or Timing()
-    wanted = schedules.wanted_of(schedule)
-    every = timing.every
-    return {
-        "workflow": schedule.workflow_id,
-        "name": wanted.name,
-        "cron": timing.cron,
-        "timezone": timing.timezone,
-        "every": None if every is None else every.total_seconds(),
-        "at": timing.at,
-        "event": timing.solar.event if timing.solar else "",
-        "latitude": timing.solar.latitude if timing.solar else None,
-        "longitude": timing.solar.longitude if timing.solar else None,
-        "given": "" if wanted.input is None else encode(wanted.input),
-        "misfire": wanted.misfire,
-        "cap": wanted.cap,
-        "priority": wanted.priority,
-        "key": wanted.key,
-        "start_time": wanted.start_time,
-        "expires": wanted.expires,
-    }

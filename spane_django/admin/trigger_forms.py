@@ -10,7 +10,6 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from ..core.json import Json
-from ..engine.scope import Scope
 from ..models import Trigger
 from ..triggers.event_triggers import Trial, change, create, facts_of, try_out
 from .editing import EngineForm, Made, OwnedForm
@@ -52,11 +51,15 @@ class TriggerForm(OwnedForm):
     sections = ((_("Try it"), ("sample",)),)
     paths: ClassVar[Mapping[str, str]] = {"workflowId": "workflow", "map": "mapping"}
 
-    def __init__(
-        self, data: Any, *, row: Trigger | None, scope: Scope, workflow: str | None = None
-    ) -> None:
-        initial = _initial(row) if row else {"workflow": workflow}
-        super().__init__(data, row=row, scope=scope, initial=initial)
+    @staticmethod
+    def said_of(row: Trigger) -> dict[str, Any]:
+        return {
+            "event": row.name,
+            "workflow": row.workflow_id,
+            "when": row.when,
+            "mapping": mapping_text(row.map),
+            "enabled": row.is_enabled,
+        }
 
     def save(self, *, now: datetime, by: Any) -> Made:
         """Make or change the trigger."""
@@ -100,13 +103,3 @@ class TryForm(EngineForm):
         """Return what the trigger would make of the sample."""
         said = {**facts_of(self._row), "event": "any"}
         return try_out(said, self.cleaned_data["sample"], tenant=self._row.tenant)
-
-
-def _initial(trigger: Trigger) -> dict[str, Any]:
-    return {
-        "event": trigger.name,
-        "workflow": trigger.workflow_id,
-        "when": trigger.when,
-        "mapping": mapping_text(trigger.map),
-        "enabled": trigger.is_enabled,
-    }

@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 from ..core.json import Json
 from ..core.signatures import ALGORITHMS
 from ..engine.naming import named
-from ..engine.scope import Scope
 from ..models import Webhook
 from ..triggers.webhook_config import METHODS
 from ..triggers.webhooks import change, create, facts_of, rotate
@@ -140,11 +139,24 @@ class WebhookForm(OwnedForm):
         **{f"response.{said}": field for field, said in _RESPONSE.items()},
     }
 
-    def __init__(
-        self, data: Any, *, row: Webhook | None, scope: Scope, workflow: str | None = None
-    ) -> None:
-        initial = _initial(row) if row else {"workflow": workflow}
-        super().__init__(data, row=row, scope=scope, initial=initial)
+    @staticmethod
+    def said_of(row: Webhook) -> dict[str, Any]:
+        facts = facts_of(row)
+        signature, response = facts["signature"], facts["response"]
+        return {
+            "workflow": named(row.workflow_key, row.tenant).first(),
+            "name": row.name,
+            "enabled": row.is_enabled,
+            "path": row.path,
+            "methods": row.methods,
+            "networks": "\n".join(row.networks),
+            "kind": row.signature,
+            "tolerance": row.tolerance_seconds,
+            "mapping": mapping_text(row.mapping),
+            "dedupe": row.dedupe_key,
+            **{field: signature.get(said) for field, said in _SCHEME.items()},
+            **{field: as_text(response.get(said)) for field, said in _RESPONSE.items()},
+        }
 
     def save(self, *, now: datetime, by: Any) -> Made:
         """Make or change the webhook, with a secret if one had to be made."""
@@ -221,22 +233,3 @@ class RotationForm(EngineForm):
         if secret := self.cleaned_data["secret"]:
             given["secret"] = secret
         return Made(*rotate(self._row.pk, given, now=now, by=by))
-
-
-def _initial(webhook: Webhook) -> dict[str, Any]:
-    facts = facts_of(webhook)
-    signature, response = facts["signature"], facts["response"]
-    return {
-        "workflow": named(webhook.workflow_key, webhook.tenant).first(),
-        "name": webhook.name,
-        "enabled": webhook.is_enabled,
-        "path": webhook.path,
-        "methods": webhook.methods,
-        "networks": "\n".join(webhook.networks),
-        "kind": webhook.signature,
-        "tolerance": webhook.tolerance_seconds,
-        "mapping": mapping_text(webhook.mapping),
-        "dedupe": webhook.dedupe_key,
-        **{field: signature.get(said) for field, said in _SCHEME.items()},
-        **{field: as_text(response.get(said)) for field, said in _RESPONSE.items()},
-    }

@@ -36,7 +36,7 @@ def encode(value: Json, *, limit_bytes: int | None = None) -> str:
             holds a NUL character or half a surrogate pair, or is larger than the limit.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _compact(value)
         size = len(text.encode())
     except RecursionError:
         raise UnstorableValue("the value nests too deeply to be stored as JSON") from None
@@ -51,6 +51,10 @@ def encode(value: Json, *, limit_bytes: int | None = None) -> str:
     if limit_bytes is not None and size > limit_bytes:
         raise UnstorableValue(f"the value measures {size:,} bytes; the limit is {limit_bytes:,}")
     return text
+
+
+# Made once: `json.dumps` makes an encoder for every call that wants anything but its defaults.
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def decode(text: str | bytes) -> Json:

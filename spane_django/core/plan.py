@@ -30,6 +30,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from .graph import Graph
 from .statuses import NodeStatus
@@ -80,8 +81,7 @@ class Arrivals:
     broken: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A node that has ended, and the children it chose (None: all of them).
 
     Attributes:
@@ -117,9 +117,8 @@ class Progress:
 
 def decide(join: Join, arrivals: Arrivals) -> Decision:
     """Return what ``arrivals`` mean under the rule of ``join``."""
-    needed = {JoinRule.ANY: 1, JoinRule.N_OF_M: join.needed}.get(join.rule)
-    if needed is not None:
-        return _decide_early(arrivals, needed)
+    if join.rule is JoinRule.ANY or join.rule is JoinRule.N_OF_M:
+        return _decide_early(arrivals, 1 if join.rule is JoinRule.ANY else join.needed)
     if join.rule is not JoinRule.ALL_DONE and arrivals.broken:
         return Decision.BLOCK
     if arrivals.open:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from .json import Json
 from .outcome import Failure, Lost, Outcome, Result, Returned, Wait
@@ -38,16 +38,14 @@ class Policy:
     max_losses: int = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(NamedTuple):
     """What a node run has used up so far."""
 
     failures: int = 0
     losses: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The event, and what it brings along.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from ..core.json import Json, decode
@@ -15,8 +16,7 @@ from .rows import ClaimedRow, Key, Proof
 from .sql import statements
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """The proof that its holder may settle one attempt of a node run.
 
     Attributes:

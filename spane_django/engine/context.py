@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
 from datetime import datetime
-from threading import Event
 from typing import Any
 
 from django.db.models import Model
 
 from .. import subjects
 from ..conf import settings
-from ..core.expressions import ROOTS, has_templates, render
+from ..core.expressions import ROOTS, render
 from ..core.json import Json, UnstorableValue, encode, printable
 from ..core.statuses import NodeStatus
 from ..models import Execution, NodeRun
@@ -125,19 +123,19 @@ def context_of(
     *,
     now: datetime,
     deadline: datetime | None,
-    cancelled: Event,
+    is_cancelled: Callable[[], bool],
 ) -> Context:
     """Return the context of one attempt."""
     version = prepared(claim.version_id)
-    results = Results(claim, received)
+    prepared_node = version.nodes[claim.node_id]
     ctx = Context(
         execution_id=claim.execution_id,
         workflow_id=version.workflow_key,
         node_id=claim.node_id,
         node_type=node.type,
-        config=deepcopy(version.nodes[claim.node_id].config),
+        config={},
         input=received.decode(claim),
-        previous_results=results,
+        previous_results=Results(claim, received),
         attempt=claim.attempt,
         checkpoint=_checkpoint(claim),
         now=now,
@@ -145,15 +143,17 @@ def context_of(
         log=journal,
         secrets=journal.secrets,
         round=claim.round,
-        is_cancelled=cancelled.is_set,
+        is_cancelled=is_cancelled,
         read_children=lambda first: read(lambda: children_of(claim, first)),
         read_signal=lambda: read(lambda: signal_of(claim)),
         read_approval=lambda: read(lambda: approval_of(claim)),
         read_initial_data=lambda: _initial_data(claim, received),
         read_subject=lambda: read(lambda: _subject(claim)),
     )
-    journal.secrets.open(version.nodes[claim.node_id].secrets)
-    ctx.config = node.load(_rendered(ctx))
+    if prepared_node.secrets:
+        journal.secrets.open(prepared_node.secrets)
+    # A copy of the node's own, whether or not there are templates in it.
+    ctx.config = node.load(render(prepared_node.config, _Scope(ctx)))
     return ctx
 
 
@@ -173,13 +173,6 @@ def _subject(claim: Claim) -> Model | None:
     named = Execution.objects.values_list("subject_type", "subject_id")
     subject_type, subject_id = named.get(pk=claim.execution_id)
     return subjects.load(subject_type, subject_id) if subject_type else None
-
-
-def _rendered(ctx: Context) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = ctx.config
-    if not has_templates(config):
-        return config
-    return render(config, _Scope(ctx))  # type: ignore[no-any-return]  # an object stays one
 
 
 class _Scope(Mapping[str, Json]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -35,6 +36,9 @@ _NOT_NOW = ("08", "57P")
 # Those of SQLite: busy, locked, a failing disk, a file that cannot be opened.
 _NO_FILE = frozenset({5, 6, 10, 14})
 PAUSE_SECONDS = 0.2
+
+# Which threads have ever opened a connection.
+_threads = threading.local()
 
 # Where a connection of Django's keeps what it was told when it was dedicated.
 _SAID = "_spane_dedicated"
@@ -88,7 +92,7 @@ def dedicate(*, by_index: bool = True) -> None:
         statements = f"SET {_idle_timeout()}; {patience}; " + (_BY_INDEX if by_index else "")
         setattr(mine, _SAID, statements)
         if mine.connection is not None:
-            _dedicate_again(connection=mine)
+            _dedicate_again(mine)
 
 
 def let_go_when_silent() -> None:
@@ -102,7 +106,10 @@ def drop_broken_connections() -> None:
     """Drop this thread's broken connections, as Django does around a request.
 
     None amid a transaction: a node on a thread of its own is in none, one inside a test is.
+    Django's way to the connections takes a while, and most nodes never open one.
     """
+    if not getattr(_threads, "has_opened", False):
+        return
     for each in connections.all(initialized_only=True):
         if not each.in_atomic_block:
             each.close_if_unusable_or_obsolete()
@@ -173,7 +180,12 @@ def _idle_timeout() -> str:
 
 
 @receiver(connection_created, dispatch_uid="spane_django.engine.db")
-def _dedicate_again(*, connection: Any, **_: object) -> None:
+def _opened(*, connection: Any, **_: object) -> None:
+    _threads.has_opened = True
+    _dedicate_again(connection)
+
+
+def _dedicate_again(connection: Any) -> None:
     if said := getattr(connection, _SAID, ""):
         with connection.cursor() as cursor:
             cursor.execute(said)

@@ -6,7 +6,7 @@ that no node can change what another one sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -68,7 +68,7 @@ class _Parent:
         self._read_text = read_text
         self.status = row.status
         self.error = row.error_message
-        self.next_nodes: list[str] | None = decode(row.next_nodes or "null")
+        self.next_nodes: list[str] | None = decode(row.next_nodes) if row.next_nodes else None
 
     @property
     def data(self) -> Json:
@@ -87,17 +87,21 @@ def receive(
 
 
 def _receive(claims: Sequence[Claim], known: Mapping[Key, ParentRow]) -> list[Received]:
-    wanted: set[Key] = set()
-    roots: set[UUID] = set()
-    for claim in claims:
+    received = [Received(initial_data=None, parents={}) for _ in claims]
+    unknown: list[tuple[Key, Received]] = []
+    roots: list[tuple[UUID, Received]] = []
+    for claim, one in zip(claims, received, strict=True):
         parents = prepared(claim.version_id).graph.parents[claim.node_id]
-        wanted |= {(claim.execution_id, parent) for parent in parents}
+        for parent in parents:
+            key = (claim.execution_id, parent)
+            if (row := known.get(key)) is not None:
+                one.parents[parent] = row
+            else:
+                unknown.append((key, one))
         if not parents:
-            roots.add(claim.execution_id)
-    unknown = wanted - known.keys()
-    rows = _by_key(statements().parents(unknown)) if unknown else {}
-    initial = statements().inputs(roots) if roots else {}
-    received = [_received(claim, {**rows, **known} if rows else known, initial) for claim in claims]
+            roots.append((claim.execution_id, one))
+    _read_parents(unknown)
+    _read_initial_data(roots)
     _give(claims, received)
     tracing.give(claims, received)
     return received
@@ -155,17 +159,19 @@ def _give(claims: Sequence[Claim], received: Sequence[Received]) -> None:
             again[run.pk].given = encode((run.given_input or {})["value"])
 
 
-def _by_key(rows: Iterable[ParentRow]) -> dict[Key, ParentRow]:
-    return {(row.execution_id, row.node_id): row for row in rows}
+def _read_parents(unknown: Sequence[tuple[Key, Received]]) -> None:
+    if not unknown:
+        return
+    found = statements().parents({key for key, _ in unknown})
+    rows = {(row.execution_id, row.node_id): row for row in found}
+    for key, one in unknown:
+        if key in rows:
+            one.parents[key[1]] = rows[key]
 
 
-def _received(claim: Claim, rows: Mapping[Key, ParentRow], initial: Mapping[UUID, str]) -> Received:
-    parents = prepared(claim.version_id).graph.parents[claim.node_id]
-    return Received(
-        initial_data=None if parents else initial.get(claim.execution_id),
-        parents={
-            parent: rows[claim.execution_id, parent]
-            for parent in parents
-            if (claim.execution_id, parent) in rows
-        },
-    )
+def _read_initial_data(roots: Sequence[tuple[UUID, Received]]) -> None:
+    if not roots:
+        return
+    inputs = statements().inputs({key for key, _ in roots})
+    for key, one in roots:
+        one.initial_data = inputs.get(key)

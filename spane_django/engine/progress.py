@@ -6,7 +6,7 @@ decisions into rows, keeps the executions' counts and ends those that have nothi
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,6 +47,15 @@ class Steps:
     handed_over: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(slots=True)
+class _Ends:
+    """What has ended of one execution, and whether a failure has halted it."""
+
+    row: ExecutionRow
+    nodes: Sequence[Ended]
+    is_halted: bool = False
+
+
 def follow(
     executions: Mapping[UUID, ExecutionRow],
     ended: EndedNodes,
@@ -63,17 +72,20 @@ def follow(
         want: Whose worker goes on with the successors, as far as it has room.
         places: By gate, how many successors may take the place of a node that has ended.
     """
+    ends = [_Ends(executions[key], nodes) for key, nodes in ended.items()]
     # First of all, as what a failure halts must not be seen as undecided.
-    halted = {key: _count_failures(executions[key], ended[key], now=now) for key in ended}
-    seen = _seen(executions, ended, halted)
+    for end in ends:
+        end.is_halted = _count_failures(end.row, end.nodes, now=now)
+    seen = _seen(ends)
     steps = Steps()
     rows: list[RunRow] = []
     changed: list[ExecutionRow] = []
-    for key, nodes in ended.items():
-        row = executions[key]
-        version = prepared(row.version_id)
-        progress = advance(version.graph, nodes, version.joins, seen[key], is_halted=halted[key])
-        if _count(row, nodes, progress, now=now) or halted[key]:
+    for end in ends:
+        row, version = end.row, prepared(end.row.version_id)
+        progress = advance(
+            version.graph, end.nodes, version.joins, seen.get(row.id, {}), is_halted=end.is_halted
+        )
+        if _count(row, end.nodes, progress, now=now) or end.is_halted:
             changed.append(row)
         if row.status.is_final:
             steps.ended.append(row)
@@ -83,7 +95,7 @@ def follow(
     _put(rows, own, executions, steps, now=now, want=want)
     if changed:
         statements().update_executions(changed)
-    steps.left |= _let_in(executions[key] for key in ended)
+    steps.left |= _let_in(end.row for end in ends)
     return steps
 
 
@@ -117,15 +129,14 @@ def _let_in(rows: Iterable[ExecutionRow]) -> set[str]:
     return queues
 
 
-def _seen(
-    executions: Mapping[UUID, ExecutionRow], ended: EndedNodes, halted: Mapping[UUID, bool]
-) -> dict[UUID, dict[str, Arrivals | None]]:
+def _seen(ends: Iterable[_Ends]) -> dict[UUID, dict[str, Arrivals | None]]:
+    """Return what is stored of the joins that may be decided now, by execution."""
     keys: list[Key] = []
-    for key, nodes in ended.items():
-        version = prepared(executions[key].version_id)
-        needed = touched(version.graph, nodes, version.joins, is_halted=halted[key])
-        keys += [(key, node_id) for node_id in needed]
-    seen: dict[UUID, dict[str, Arrivals | None]] = {key: {} for key in ended}
+    for end in ends:
+        version = prepared(end.row.version_id)
+        needed = touched(version.graph, end.nodes, version.joins, is_halted=end.is_halted)
+        keys += [(end.row.id, node_id) for node_id in needed]
+    seen: dict[UUID, dict[str, Arrivals | None]] = defaultdict(dict)
     if keys:
         for (execution_id, node_id), arrivals in statements().arrivals(keys).items():
             seen[execution_id][node_id] = arrivals
@@ -207,15 +218,16 @@ def _put(
     running = statements().put(rows, worker_id=worker_id, token=token, now=now)
     for row in own:
         run_id, attempt = running[row.execution_id, row.node_id]
+        execution = executions[row.execution_id]
         steps.claims.append(
             Claim(
                 id=run_id,
                 execution_id=row.execution_id,
-                version_id=executions[row.execution_id].version_id,
+                version_id=execution.version_id,
                 node_id=row.node_id,
                 token=token,
                 attempt=attempt,
-                tenant=executions[row.execution_id].tenant,
+                tenant=execution.tenant,
             )
         )
 

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from threading import Event
 from typing import Any
 
 from ..clock import machine_time
@@ -54,6 +53,23 @@ class InvalidConfig(Permanent):
     """The node's config does not fit its type."""
 
 
+class Cancellation:
+    """Whether a result is no longer wanted: said once, asked from other threads."""
+
+    __slots__ = ("is_wanted",)
+
+    def __init__(self) -> None:
+        self.is_wanted = True
+
+    def set(self) -> None:
+        """Say that it is not."""
+        self.is_wanted = False
+
+    def is_set(self) -> bool:
+        """Say whether it is not."""
+        return not self.is_wanted
+
+
 @dataclass(slots=True, kw_only=True)
 class Work:
     """A claimed node run with all that its node needs.
@@ -66,7 +82,7 @@ class Work:
     claim: Claim
     received: Received
     node: PreparedNode
-    cancelled: Event = field(default_factory=Event)
+    cancelled: Cancellation = field(default_factory=Cancellation)
     traceparent: str | None = None
 
     @property
@@ -246,8 +262,9 @@ def _prepare(work: Work, journal: Journal, now: datetime) -> tuple[Node, Context
     claim = work.claim
     node = _checked_node(claim.version_id, claim.node_id)
     deadline = now + work.node.timeout if work.node.timeout else None
+    is_cancelled = work.cancelled.is_set
     ctx = context_of(
-        claim, work.received, node, journal, now=now, deadline=deadline, cancelled=work.cancelled
+        claim, work.received, node, journal, now=now, deadline=deadline, is_cancelled=is_cancelled
     )
     return node, ctx
 

@@ -72,16 +72,13 @@ class Judged:
 
     finished: Finished
     verdict: Verdict
+    status: NodeStatus
     row: CompletedRow | None = None
     children: list[NewExecution] = field(default_factory=list)
 
     @property
     def claim(self) -> Claim:
         return self.finished.claim
-
-    @property
-    def status(self) -> NodeStatus:
-        return after_node(NodeStatus.RUNNING, self.verdict.event)
 
 
 def settle(finished: Sequence[Finished], *, now: datetime, want: Want | None = None) -> Settlement:
@@ -139,8 +136,9 @@ def _settle_batch(
             settlement.lost.append(item.claim)
     accepted = _record([_judge(item, executions, now=now) for item in first.values()])
     record(_written(accepted), now=now)
-    taken = {item.claim.proof for item in accepted}
-    settlement.lost += [item.claim for proof, item in first.items() if proof not in taken]
+    if len(accepted) < len(first):
+        taken = {item.claim.proof for item in accepted}
+        settlement.lost += [item.claim for proof, item in first.items() if proof not in taken]
     ends = [(item.claim, item.verdict) for item in accepted]
     handover = leave(ends, executions, now=now)
     steps = follow(
@@ -224,7 +222,7 @@ def _judge(finished: Finished, executions: Mapping[UUID, ExecutionRow], *, now: 
             child.traceparent = finished.traceparent
     verdict = judge(outcome, node.policy, budget, now=now, chance=chance)
     row = _completed_row(finished, verdict) if verdict.event is NodeEvent.COMPLETED else None
-    return Judged(finished, verdict, row, children)
+    return Judged(finished, verdict, after_node(NodeStatus.RUNNING, verdict.event), row, children)
 
 
 def _record(judged: Sequence[Judged]) -> list[Judged]:
@@ -270,8 +268,7 @@ def _completed_row(finished: Finished, verdict: Verdict) -> CompletedRow:
 
 
 def _amended_row(item: Judged) -> AmendedRow:
-    claim, verdict = item.claim, item.verdict
-    status = after_node(NodeStatus.RUNNING, verdict.event)
+    claim, verdict, status = item.claim, item.verdict, item.status
     runs_again = verdict.event in (NodeEvent.RETRIED, NodeEvent.LOST)
     failure, signal = verdict.failure, signal_of_wait(claim, verdict.wait)
     return AmendedRow(
@@ -312,12 +309,11 @@ def _ended(accepted: Sequence[Judged]) -> dict[UUID, list[Ended]]:
     ended: dict[UUID, list[Ended]] = defaultdict(list)
     for item in accepted:
         nodes = ended[item.claim.execution_id]
-        status = after_node(NodeStatus.RUNNING, item.verdict.event)
-        if status.is_final:
+        if item.status.is_final:
             chosen = item.verdict.next_nodes
             children = None if chosen is None else frozenset(chosen)
             has_run_before = item.claim.attempt > 1
-            nodes.append(Ended(item.claim.node_id, status, children, has_run_before))
+            nodes.append(Ended(item.claim.node_id, item.status, children, has_run_before))
     return ended
 
 

@@ -224,7 +224,7 @@ class Journey:
     def _end(self, node: str) -> Ended:
         self.ready.remove(node)
         end = self.plot.ends[node]
-        self.ended[node] = replace(end, has_run_before=self.ran.count(node) > 1)
+        self.ended[node] = end._replace(has_run_before=self.ran.count(node) > 1)
         return self.ended[node]
 
     def _apply(self, progress: Progress) -> None:

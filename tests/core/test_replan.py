@@ -121,7 +121,7 @@ def test_a_node_that_was_added_in_between_goes_first_unless_the_next_has_begun()
 
 def test_a_branch_that_was_not_chosen_is_skipped_again_however_it_is_called():
     graph = Graph({"a": ["left", "right"], "left": [], "right": []})
-    ended = {"a": replace(DONE, chosen=frozenset({"left"}))}
+    ended = {"a": DONE._replace(chosen=frozenset({"left"}))}
 
     progress = replan(graph, ended, [], {})
 

@@ -127,7 +127,7 @@ def test_another_execution_that_takes_results_over_ends_where_a_fresh_run_ends(
     kept = carried(plot.graph, finished, plot.joins, nodes)
     other = Journey(replace(plot, ends={**plot.ends, **new_ends(data, plot, nodes)}))
     other.ready, other.ran = [], []
-    other.ended = {node: replace(end, has_run_before=True) for node, end in kept.items()}
+    other.ended = {node: end._replace(has_run_before=True) for node, end in kept.items()}
     other.stored = dict.fromkeys(kept)
     other._apply(replan(plot.graph, kept, (), plot.joins))
     other.go(random)

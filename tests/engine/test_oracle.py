@@ -154,7 +154,7 @@ def test_the_engine_ends_where_the_oracle_says(plot: Plot, random: Random):
 @given(plots([rule for rule in JoinRule if rule is not JoinRule.ALL_DONE], 7), orders)
 def test_what_failed_and_is_retried_ends_where_a_fresh_run_ends(plot: Plot, random: Random):
     site = Site(plot, random).go()
-    ends = {node: replace(end, status=NodeStatus.COMPLETED) for node, end in plot.ends.items()}
+    ends = {node: end._replace(status=NodeStatus.COMPLETED) for node, end in plot.ends.items()}
     mended = replace(plot, ends=ends)
     for node in plot.children:
         bodies[node] = body(mended, node, 0, site.done)

@@ -153,7 +153,7 @@ def test_whatever_was_done_a_rerun_from_the_start_ends_where_a_fresh_run_ends(
     desk.finish()
     desk.plot = mended = replace(
         plot,
-        ends={key: replace(end, status=NodeStatus.COMPLETED) for key, end in plot.ends.items()},
+        ends={key: end._replace(status=NodeStatus.COMPLETED) for key, end in plot.ends.items()},
     )
 
     rerun_from(desk.key, Rerun(start=From.START), now=desk.machine.now)
