@@ -188,7 +188,8 @@ class Drain:
             self._is_hungry = True
             return None
         task, finished = cast(Ended, event)
-        self._window.observe(task.seconds)
+        if not task.work.is_async:
+            self._window.observe(task.seconds)
         return self._pool.collect((task, finished))
 
     def _patience(self) -> float:
@@ -209,7 +210,7 @@ class Drain:
         if self._is_leaving() or self.report.has_stuck_threads:
             return 0
         spare = settings.ASYNC_CONCURRENCY - len(self._pool.asynchronous)
-        return max(0, min(self._window.size - len(self._pool.plain), spare))
+        return max(0, min(self._window.room(len(self._pool.plain)), spare))
 
     def _in_flight(self) -> bool:
         return bool(self._pool.plain or self._pool.asynchronous)
@@ -290,7 +291,9 @@ class Drain:
         claims = settlement.claims
         for claim, received in zip(claims, receive(claims, settlement.known), strict=True):
             node = prepared(claim.version_id).nodes[claim.node_id]
-            self._pool.submit(Work(claim=claim, received=received, node=node))
+            work = Work(claim=claim, received=received, node=node)
+            self._window.claimed(is_plain=not work.is_async)
+            self._pool.submit(work)
 
     def _call_others(self, settlement: Settlement, room: int) -> None:
         """Wake workers for what became ready and was not claimed here."""

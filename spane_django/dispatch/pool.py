@@ -12,6 +12,7 @@ import asyncio
 import ctypes
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -79,6 +80,8 @@ class Pool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._interrupted: list[tuple[threading.Thread, float]] = []
         self._hired = 0
+        self._to_begin: deque[Task] = deque()
+        self._is_loop_called = False
         self.plain: dict[int, Task] = {}
         self.asynchronous: dict[int, Task] = {}
         self._timed: dict[int, Task] = {}
@@ -92,7 +95,8 @@ class Pool:
             self._timed[work.claim.id] = task
         if work.is_async:
             self.asynchronous[work.claim.id] = task
-            self._event_loop().call_soon_threadsafe(self._begin, task)
+            self._to_begin.append(task)
+            self._call_loop()
         else:
             self.plain[work.claim.id] = task
             self._tasks.put(task)
@@ -192,11 +196,20 @@ class Pool:
             ).start()
         return self._loop
 
-    def _begin(self, task: Task) -> None:
-        if task.is_abandoned:
-            return
-        task.started = time.monotonic()
-        task.coroutine = self._event_loop().create_task(self._run_async(task))
+    def _call_loop(self) -> None:
+        """Wake the event loop, once for all tasks that are submitted before it looks."""
+        if not self._is_loop_called:
+            self._is_loop_called = True
+            self._event_loop().call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        # First of all: what is submitted from now on calls again.
+        self._is_loop_called = False
+        while self._to_begin:
+            task = self._to_begin.popleft()
+            if not task.is_abandoned:
+                task.started = time.monotonic()
+                task.coroutine = self._event_loop().create_task(self._run_async(task))
 
     async def _run_async(self, task: Task) -> None:
         finished = await run_async(task.work)

@@ -55,8 +55,14 @@ def array(values: Iterable[Any]) -> str:
     if items and type(items[0]) is UUID:
         # Hashing one takes longer than writing it.
         return "{" + ",".join(["NULL" if item is None else item.hex for item in items]) + "}"
-    texts = {item: _TEXT.get(type(item), _quoted)(item) for item in set(items)}
+    if len(items) == 1:
+        return "{" + _text(items[0]) + "}"
+    texts = {item: _text(item) for item in set(items)}
     return "{" + ",".join(map(texts.__getitem__, items)) + "}"
+
+
+def _text(value: Any) -> str:
+    return _TEXT.get(type(value), _quoted)(value)
 
 
 def _quoted(value: str) -> str:
