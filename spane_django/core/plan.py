@@ -117,8 +117,10 @@ class Progress:
 
 def decide(join: Join, arrivals: Arrivals) -> Decision:
     """Return what ``arrivals`` mean under the rule of ``join``."""
-    if join.rule is JoinRule.ANY or join.rule is JoinRule.N_OF_M:
-        return _decide_early(arrivals, 1 if join.rule is JoinRule.ANY else join.needed)
+    if join.rule is JoinRule.ANY:
+        return _decide_early(arrivals, 1)
+    if join.rule is JoinRule.N_OF_M:
+        return _decide_early(arrivals, join.needed)
     if join.rule is not JoinRule.ALL_DONE and arrivals.broken:
         return Decision.BLOCK
     if arrivals.open:
