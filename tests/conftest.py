@@ -13,13 +13,14 @@ from tests import wakes as recorder
 @pytest.fixture(autouse=True)
 def _nothing_prepared() -> Iterator[None]:
     yield
-    from spane_django.engine import passing, rules, run, versions
+    from spane_django.engine import passing, rules, run, straight, versions
 
     versions.prepared.cache_clear()
     rules.forget()
     passing.closed.forget()
     passing.roomy.forget()
     run._checked_node.cache_clear()
+    straight._heir.cache_clear()
 
 
 @pytest.fixture

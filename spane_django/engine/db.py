@@ -121,10 +121,23 @@ def in_transaction(work: Callable[[], Returned]) -> Returned:
     Raises:
         OperationalError: it failed for another reason, or three times.
     """
+
+    def durably() -> Returned:
+        with atomic(durable=True):
+            return work()
+
+    return again_if_asked(durably)
+
+
+def again_if_asked(work: Callable[[], Returned]) -> Returned:
+    """Do ``work``, which is one transaction or one statement, again if the database asks to.
+
+    Raises:
+        OperationalError: it failed for another reason, or three times.
+    """
     for left in reversed(range(_TRIES)):
         try:
-            with atomic(durable=True):
-                return work()
+            return work()
         except (OperationalError, InternalError) as error:
             code = getattr(error.__cause__, "sqlstate", None)
             if code == _TIMED_OUT:

@@ -116,6 +116,24 @@ class CompletedRow:
 
 
 @dataclass(slots=True)
+class HeirRow:
+    """The node run that alone follows one that completed, to be inserted as running.
+
+    Attributes:
+        priority: The node's own; None: the execution's.
+    """
+
+    execution_id: UUID
+    node_id: str
+    node_type: str
+    priority: int | None
+
+    @property
+    def key(self) -> Key:
+        return (self.execution_id, self.node_id)
+
+
+@dataclass(slots=True)
 class AmendedRow:
     """A claimed node run that did not complete.  ``checkpoint`` is JSON text."""
 

@@ -12,7 +12,9 @@ from tests.engine.statements import counted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# BEGIN, lock, complete, put, COMMIT: a chain goes on in five statements.
+# A chain goes straight on in one statement, which is a transaction of its own.
+STRAIGHT = 1
+# BEGIN, lock, complete, put, COMMIT: the long way.
 CHAIN = 5
 # An arrival is read, too.
 JOIN = 6
@@ -35,11 +37,22 @@ def cost(machine: Machine, claims, *, fill: bool = False) -> int:
     return len(statements)
 
 
-def test_a_lone_chain_goes_on_in_five_statements(machine: Machine):
-    machine.begin({"a": ["b"], "b": ["c"]})
+@pytest.mark.postgresql
+def test_a_chain_goes_on_in_one_statement(machine: Machine, set_based: None):
+    machine.publish({"a": ["b"], "b": ["c"]})
+    machine.start()
     warm = machine.settle(machine.run(machine.claim()), want=machine.want(fill=False))
 
-    assert cost(machine, warm.claims) == CHAIN
+    assert cost(machine, warm.claims) == STRAIGHT
+    for _ in range(10):
+        machine.start()
+    assert cost(machine, machine.claim()) == STRAIGHT
+
+
+def test_a_chain_whose_worker_looks_for_other_nodes_goes_on_in_six(machine: Machine):
+    machine.begin({"a": ["b"], "b": ["c"]})
+
+    assert cost(machine, machine.claim(), fill=True) == CHAIN + 1
 
 
 def test_arriving_at_a_join_costs_one_statement_more(machine: Machine):

@@ -70,6 +70,7 @@ class Stage:
         self._is_unheard = False
         self.woken: set[str] = set()
         self._workers: dict[str, UUID] = {}
+        self._has_filled = False
 
     def start(self, workflow: str, data: Json = None, **options: Any) -> UUID:
         """Start an execution as somebody who calls again must: with an idempotency key."""
@@ -216,12 +217,15 @@ class Stage:
             self.woken.add(queue)
 
     def _turn(self, queue: str, finished: list[Finished]) -> list[Finished] | None:
-        want = Want(worker_id=self._worker(queue), queue=queue, room=100)
+        # Like a drain's: what goes on by itself is looked after without a look at the rest.
+        fill = not (finished and self._has_filled)
+        self._has_filled = fill
+        want = Want(worker_id=self._worker(queue), queue=queue, room=100, fill=fill)
         with self.injector.during("settle" if finished else "claim"):
             settlement = commit(finished, want, clock=self.clock)
         self.woken |= settlement.left - {queue}
         if not settlement.claims:
-            return [] if queue in settlement.left else None
+            return None if fill and queue not in settlement.left else []
         return self._run(settlement.claims, settlement.known)
 
     def _run(self, claims: list[Claim], known: dict[Key, ParentRow]) -> list[Finished]:

@@ -16,6 +16,7 @@ from ..rows import (
     ClaimedRow,
     CompletedRow,
     ExecutionRow,
+    HeirRow,
     Key,
     NewExecution,
     ParentRow,
@@ -35,16 +36,20 @@ FROM spane_django_execution WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UP
 # The claim is the fence: a row whose token has changed belongs to somebody else now.  That a row
 # with a token is running is a constraint of the table; saying so here would lure the planner to
 # the partial index of running rows, which is full of dead entries when nodes are quick.
-COMPLETE = """
+_COMPLETED = """
+status = 'completed', output = d.output::jsonb, next_nodes = d.next_nodes::jsonb,
+started_at = d.started_at, finished_at = d.finished_at, claim_token = NULL,
+checkpoint = NULL, error_type = '', error_message = ''
+"""
+
+COMPLETE = f"""
 UPDATE spane_django_noderun n
-SET status = 'completed', output = d.output::jsonb, next_nodes = d.next_nodes::jsonb,
-    started_at = d.started_at, finished_at = d.finished_at, claim_token = NULL,
-    checkpoint = NULL, error_type = '', error_message = ''
+SET {_COMPLETED}
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[],
             %s::timestamptz[]) AS d (id, token, output, next_nodes, started_at, finished_at)
 WHERE n.id = d.id AND n.claim_token = d.token
 RETURNING d.id, d.token
-"""
+"""  # noqa: S608  # columns, written above
 
 AMEND = """
 UPDATE spane_django_noderun n
@@ -73,14 +78,27 @@ FROM unnest(%s::uuid[], %s::text[]) AS d (execution_id, node_id)
 JOIN spane_django_noderun n USING (execution_id, node_id)
 """
 
+_RUN = """
+(execution_id, node_id, node_type, status, queue, priority, available_at, lane, gate, is_held,
+ is_limited, open_edges, live_edges, broken_edges, reason, worker_id, claim_token, created_at,
+ started_at, finished_at, attempt, failures, losses, error_type, error_message)
+"""
+
 # A row that exists here is a pending join: everything else is decided once and never put again.
-PUT = """
+_DECIDE = """
+ON CONFLICT (execution_id, node_id) DO UPDATE
+SET status = excluded.status, available_at = excluded.available_at,
+    lane = excluded.lane, gate = excluded.gate, is_held = excluded.is_held,
+    open_edges = excluded.open_edges, live_edges = excluded.live_edges,
+    broken_edges = excluded.broken_edges, reason = excluded.reason,
+    worker_id = excluded.worker_id, claim_token = excluded.claim_token,
+    started_at = excluded.started_at, finished_at = excluded.finished_at
+RETURNING n.id, n.execution_id, n.node_id, n.status, n.attempt
+"""
+
+PUT = f"""
 WITH put AS (
-    INSERT INTO spane_django_noderun AS n
-        (execution_id, node_id, node_type, status, queue, priority, available_at, lane,
-         gate, is_held, is_limited, open_edges, live_edges, broken_edges, reason, worker_id,
-         claim_token, created_at, started_at, finished_at, attempt, failures, losses, error_type,
-         error_message)
+    INSERT INTO spane_django_noderun AS n {_RUN}
     SELECT d.execution_id, d.node_id, d.node_type, d.status, d.queue, d.priority,
            d.available_at, d.lane, d.gate, d.is_held, d.is_limited,
            d.open_edges, d.live_edges, d.broken_edges, d.reason,
@@ -95,17 +113,38 @@ WITH put AS (
                 %s::int[], %s::int[], %s::text[])
          AS d (execution_id, node_id, node_type, status, queue, priority, available_at, lane,
                gate, is_held, is_limited, open_edges, live_edges, broken_edges, reason)
-    ON CONFLICT (execution_id, node_id) DO UPDATE
-    SET status = excluded.status, available_at = excluded.available_at,
-        lane = excluded.lane, gate = excluded.gate, is_held = excluded.is_held,
-        open_edges = excluded.open_edges, live_edges = excluded.live_edges,
-        broken_edges = excluded.broken_edges, reason = excluded.reason,
-        worker_id = excluded.worker_id, claim_token = excluded.claim_token,
-        started_at = excluded.started_at, finished_at = excluded.finished_at
-    RETURNING n.id, n.execution_id, n.node_id, n.status, n.attempt
+    {_DECIDE}
 )
 SELECT id, execution_id, node_id, attempt FROM put WHERE status = 'running'
-"""
+"""  # noqa: S608
+
+# Each part asks the one before it, so that they are carried out in the order of all locks.  What
+# the executions look like is read under their locks, but the rows of nodes as they were when the
+# statement began: so much is certain of them, as their claim is older.
+GO_ON = f"""
+WITH locked AS MATERIALIZED (
+    SELECT id, priority FROM spane_django_execution
+    WHERE id = ANY(%s::uuid[]) AND status = 'running' AND failed_nodes = 0
+    ORDER BY id FOR NO KEY UPDATE
+), done AS (
+    UPDATE spane_django_noderun n
+    SET {_COMPLETED}
+    FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[],
+                %s::timestamptz[], %s::text[], %s::text[], %s::smallint[])
+         AS d (id, token, output, next_nodes, started_at, finished_at, node_id, node_type,
+               priority)
+    WHERE n.id = d.id AND n.claim_token = d.token AND (SELECT count(*) FROM locked) = %s
+    RETURNING n.execution_id, n.lane, d.node_id, d.node_type, d.priority
+), put AS (
+    INSERT INTO spane_django_noderun AS n {_RUN}
+    SELECT d.execution_id, d.node_id, d.node_type, 'running', %s,
+           COALESCE(d.priority, l.priority), now.at, d.lane, '', false, false, 0, 0, 0, '',
+           %s::uuid, %s::uuid, now.at, now.at, NULL, 1, 0, 0, '', ''
+    FROM (SELECT %s::timestamptz) AS now (at), done d JOIN locked l ON l.id = d.execution_id
+    {_DECIDE}
+)
+SELECT id, execution_id, node_id, attempt FROM put
+"""  # noqa: S608
 
 UPDATE_EXECUTIONS = """
 UPDATE spane_django_execution e
@@ -204,6 +243,9 @@ WHERE kind = %s AND name = ANY(%s::text[]) AND is_enabled
 """
 
 
+_OF_COMPLETED = ("id", "token", "output", "next_nodes", "started_at", "finished_at")
+
+
 class PostgreSQL(PostgreSQLLanes):
     """The statements on one connection."""
 
@@ -212,8 +254,7 @@ class PostgreSQL(PostgreSQLLanes):
         return {row[0]: ExecutionRow(row[0], ExecutionStatus(row[1]), *row[2:]) for row in rows}
 
     def complete(self, rows: Sequence[CompletedRow]) -> set[Proof]:
-        names = ("id", "token", "output", "next_nodes", "started_at", "finished_at")
-        return {(row[0], row[1]) for row in self._rows(COMPLETE, columns(rows, names))}
+        return {(row[0], row[1]) for row in self._rows(COMPLETE, columns(rows, _OF_COMPLETED))}
 
     def amend(self, rows: Sequence[AmendedRow]) -> set[Proof]:
         names = (
@@ -237,6 +278,25 @@ class PostgreSQL(PostgreSQLLanes):
         )  # fmt: skip
         parameters = [worker_id, token, now, now, now, *columns(rows, names)]
         return {(row[1], row[2]): (row[0], row[3]) for row in self._rows(PUT, parameters)}
+
+    def go_on(
+        self,
+        rows: Sequence[CompletedRow],
+        heirs: Sequence[HeirRow],
+        *,
+        queue: str,
+        worker_id: UUID,
+        token: UUID,
+        now: datetime,
+    ) -> dict[Key, tuple[int, int]]:
+        executions = {heir.execution_id for heir in heirs}
+        parameters = [
+            array(executions),
+            *columns(rows, _OF_COMPLETED),
+            *columns(heirs, ("node_id", "node_type", "priority")),
+            len(executions), queue, worker_id, token, now,
+        ]  # fmt: skip
+        return {(row[1], row[2]): (row[0], row[3]) for row in self._rows(GO_ON, parameters)}
 
     def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
         names = ("id", "status", "active_nodes", "failed_nodes", "finished_at")

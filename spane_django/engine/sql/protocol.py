@@ -14,6 +14,7 @@ from ..rows import (
     ClaimedRow,
     CompletedRow,
     ExecutionRow,
+    HeirRow,
     Key,
     LaneRange,
     LaneRow,
@@ -48,6 +49,28 @@ class Statements(Protocol):
 
         Returns:
             Of those put as running, the id and the number of the attempt.
+        """
+
+    def go_on(
+        self,
+        rows: Sequence[CompletedRow],
+        heirs: Sequence[HeirRow],
+        *,
+        queue: str,
+        worker_id: UUID,
+        token: UUID,
+        now: datetime,
+    ) -> dict[Key, tuple[int, int]]:
+        """Lock executions, complete node runs whose claim still holds, put the heir of each.
+
+        It is one statement, outside of a transaction.  Unless all the executions run and nothing
+        has failed in them it writes nothing, nor where a statement costs no round trip.
+
+        Args:
+            heirs: What follows each of ``rows``; in the same lane and behind no gate.
+
+        Returns:
+            The ids of the heirs and the numbers of their attempts.
         """
 
     def update_executions(self, rows: Sequence[ExecutionRow]) -> None:

@@ -20,6 +20,7 @@ from ..rows import (
     ClaimedRow,
     CompletedRow,
     ExecutionRow,
+    HeirRow,
     Key,
     NewExecution,
     ParentRow,
@@ -190,6 +191,18 @@ class SQLite(SQLiteLanes):
             if is_running:
                 running[row.execution_id, row.node_id] = (row_id, attempt)
         return running
+
+    def go_on(
+        self,
+        rows: Sequence[CompletedRow],
+        heirs: Sequence[HeirRow],
+        *,
+        queue: str,
+        worker_id: UUID,
+        token: UUID,
+        now: datetime,
+    ) -> dict[Key, tuple[int, int]]:
+        return {}
 
     def update_executions(self, rows: Sequence[ExecutionRow]) -> None:
         for row in rows:
