@@ -101,6 +101,7 @@ class DashboardAdmin(ReadOnlyAdmin):
             "now": instant(now),
             "ranges": [(key, named[0], key == chosen) for key, named in _RANGES.items()],
             "cards": self._cards(scope, rows, now),
+            "has_ended": any(row.completed or row.failed for row in rows),
             "columns": _columns(rows, since=now - _RANGES[chosen][1], until=now,
                                 width=_RANGES[chosen][2]),
             "queues": _queues(now) if scope.tenants is None else (),

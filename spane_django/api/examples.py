@@ -104,7 +104,7 @@ BATCH_STARTED = {
 }
 BY_HAND = {"executionId": STARTED["executionId"], "inputData": {"name": "Grace"}}
 EXPLAINED: dict[str, Any] = {
-    "sentence": "It is running; 1 nodes are ready, running or waiting.",
+    "sentence": "It is running; 1 node is ready, running or waiting.",
     "facts": ["Node 'greet' is ready and waits for a worker of queue 'spane'."],
     "queues": ["spane"],
 }

@@ -82,7 +82,11 @@ def _sentence(execution: Execution, status: ExecutionStatus, *, now: datetime) -
         case ExecutionStatus.PENDING:
             return _pending(execution, now=now)
         case ExecutionStatus.RUNNING:
-            return f"It is running; {execution.active_nodes} nodes are ready, running or waiting."
+            return f"It is running; {_active(execution.active_nodes)} ready, running or waiting."
+
+
+def _active(nodes: int) -> str:
+    return "1 node is" if nodes == 1 else f"{nodes} nodes are"
 
 
 def _who(execution: Execution, verb: str) -> str:
