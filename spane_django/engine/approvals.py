@@ -142,6 +142,8 @@ def reassign_approval(
 ) -> Approval:
     """Ask others instead of those who were asked; what has been decided about it stays.
 
+    Who is asked already is not asked anew: called twice, it leaves one audit entry.
+
     Locks:
         The node run that waits.
 
@@ -160,6 +162,8 @@ def reassign_approval(
         before = _people(approval)
         approval.users, approval.groups = list(users), list(groups)
         approval.permission = permission
+        if _people(approval) == before:
+            return approval
         approval.save(update_fields=["users", "groups", "permission"])
         record(
             "reassign", now=now, by=by, execution_id=approval.execution_id,

@@ -3,7 +3,8 @@
 Most nodes are followed by one other that waits for nobody else.  Then the counts of the execution
 stay what they are, and all that has to be known of it is that it runs and that nothing in it has
 failed.  The statement sees to that itself, under the locks that every settlement takes, and is a
-transaction of its own, so that a chain costs one round trip per node.
+transaction of its own, so that a chain costs one round trip per node.  What the claim says of the
+version still holds if the claim does: an execution of which a node runs is not moved to another.
 
 What is not so plain goes the long way (`settle`), which would have written the same.
 """

@@ -402,6 +402,15 @@ def test_a_question_is_not_reassigned_to_nobody_or_to_too_few(machine: Machine, 
         reassign_approval(approval.pk, users=["ada"], now=machine.now)
 
 
+def test_a_question_that_is_handed_on_twice_is_audited_once(machine: Machine, ada, bob):
+    approval = asked(machine, users=["bob"])
+
+    for _ in range(2):
+        reassign_approval(approval.pk, users=["ada"], by=bob, now=machine.now)
+
+    assert AuditEntry.objects.filter(verb="reassign").count() == 1
+
+
 def test_a_question_that_no_node_asks_any_more_is_cancelled(machine: Machine, ada):
     approval = asked(machine)
 

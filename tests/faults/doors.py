@@ -8,6 +8,7 @@ from uuid import UUID
 
 from spane_django.core.statuses import ExecutionStatus
 from spane_django.engine import bulk
+from spane_django.engine.clear import clear
 from spane_django.engine.migrate import migrate
 from spane_django.engine.prune import prunable, prune
 from spane_django.engine.publish import publish
@@ -38,6 +39,16 @@ def a_start_for_later(stage: Stage) -> None:
     stage.start("w", start_at=stage.now + timedelta(hours=1))
     stage.work()
     stage.wait(2 * 3_600)
+
+
+@story(definition({"a": ["b"]}, saveData="none"))
+def data_that_are_not_kept(stage: Stage) -> None:
+    key = stage.start("w", {"card": "4111"})
+    stage.work()
+    stage.pass_time(120)
+    stage.ask("clear", lambda: clear(now=stage.now))
+    assert Execution.objects.get(pk=key).input is None
+    assert not NodeRun.objects.filter(execution=key, output__isnull=False).exists()
 
 
 @story(

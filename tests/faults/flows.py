@@ -114,6 +114,21 @@ def a_map_in_turns(stage: Stage) -> None:
 
 @story(
     definition(
+        {"m": ["z"]},
+        types={"m": "loop"},
+        nodes={
+            "m": {"config": {"node": {"type": "call", "config": {}}, "until": "n >= `2`"}},
+        },
+    ),
+    m=lambda ctx: {"n": ctx.input["n"] + 1},
+)
+def a_loop(stage: Stage) -> None:
+    stage.start("w", {"n": 0})
+    stage.work()
+
+
+@story(
+    definition(
         {"a": ["b"]},
         nodes={
             "a": {"retryPolicy": {"maxAttempts": 3, "backoff": {"type": "fixed", "delay": 60_000}}}

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from spane_django.engine.approvals import decide
+from spane_django.engine.approvals import decide, reassign_approval
 from spane_django.engine.by_hand import complete, skip
 from spane_django.engine.control import cancel, pause, resume
 from spane_django.engine.operate import reassign, retry_now
@@ -90,6 +90,23 @@ def an_approval_by_two(stage: Stage) -> None:
     asked = Approval.objects.get(execution=key).pk
     for name in ("ada", "bob"):
         _approve(stage, asked, user(name))
+
+
+@story(
+    definition(
+        {"a": ["b"]},
+        types={"a": "approval"},
+        nodes={"a": {"config": {"title": "Go?", "users": ["ada"]}}},
+    )
+)
+def an_approval_that_is_handed_on_and_rejected(stage: Stage) -> None:
+    key = stage.start("w")
+    stage.work()
+    asked, bob = Approval.objects.get(execution=key).pk, user("bob")
+    handed = {"users": ["bob"], "by": user("ada"), "now": stage.now}
+    stage.ask("hand on", lambda: reassign_approval(asked, **handed))
+    stage.ask("decide", lambda: decide(asked, by=bob, is_approved=False, now=stage.now))
+    stage.work()
 
 
 @story(*_FAMILY)
