@@ -38,6 +38,8 @@ MIX = {"chain": 6, "fan": 1, "map": 1, "nap": 4, "retry": 2, "parent": 1, "async
 MOST_GROWTH = 1.05
 MOST_SLOWER = 1.25
 TABLES = ("execution", "noderun", "attempt", "deadletter", "logline", "signal", "worker")
+# A worker's row stays for a day after it has stopped.
+COUNTED = {"worker": "WHERE stopped_at IS NULL"}
 Minute = dict[str, float]
 
 
@@ -135,7 +137,7 @@ def _rows() -> Minute:
     found: Minute = {"unfinished": Execution.objects.unfinished().count()}
     with connection.cursor() as cursor:
         for table in TABLES:
-            cursor.execute(f"SELECT count(*) FROM spane_django_{table}")
+            cursor.execute(f"SELECT count(*) FROM spane_django_{table} {COUNTED.get(table, '')}")
             found[f"rows_{table}"] = cursor.fetchone()[0]
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"

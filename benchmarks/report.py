@@ -80,7 +80,9 @@ def _run_all(options: argparse.Namespace) -> Any:
             )  # fmt: skip
             if done.returncode:
                 print(f"{name}: ended with {done.returncode}", file=sys.stderr)
-            yield name, [json.loads(line) for line in done.stdout.splitlines()]
+            lines = [json.loads(line) for line in done.stdout.splitlines()]
+            # What each minute of a run was like is for those who watch it.
+            yield name, [line for line in lines if "minute" not in line]
 
 
 def _arguments(name: str, options: argparse.Namespace) -> list[str] | None:

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from . import oracle
 from .history import Change
 from .load import Journal
-from .nodes import RECORDED
+from .nodes import LATE_SECONDS, RECORDED
 from .oracle import Ended, Run
 from .record import Body, answered
 from .servers import Answers
@@ -110,7 +110,10 @@ def _answers(known: Evidence) -> Iterator[Violation]:
         for run in ended.runs.values():
             if run.status not in oracle.RAN:
                 continue
-            if run.type in RECORDED:
+            if run.error_type == "NodeTimeout" and _lasted(known, run) >= LATE_SECONDS:
+                # A process that was frozen may say so when it thaws, although it was too late.
+                fault = ""
+            elif run.type in RECORDED:
                 fault = _answer_fault(run, known.bodies.get((key, run.node_id), []))
             elif run.type == "http":
                 fault = _web_fault(run, known.answers.given.get(f"{key}:{run.node_id}", []))
@@ -146,6 +149,13 @@ def _web_fault(run: Run, given: list[str]) -> str:
         return ""
     said = run.output.get("body", {}).get("run") if isinstance(run.output, dict) else None
     return "" if said in given else f"its output says {said}, which the service never answered"
+
+
+def _lasted(known: Evidence, run: Run) -> float:
+    """Return for how many seconds the last attempt was running, as the database saw it."""
+    mine = [change for change in known.changes if change.run_id == run.id]
+    began = [change.at for change in mine if change.became == "running"]
+    return (mine[-1].at - began[-1]).total_seconds() if began else 0.0
 
 
 def _is_handled(run: Run) -> bool:

@@ -31,7 +31,7 @@ RETRY = Retry(attempts=3, backoff=Backoff.FIXED, base=timedelta(milliseconds=150
 RECORDED = frozenset(
     {"chaos-work", "chaos-async", "chaos-slow", "chaos-effect", "chaos-late", "chaos-turn"}
 )
-_LATE_SECONDS = 0.4
+LATE_SECONDS = 0.4
 
 
 def _sleep(seconds: Any) -> None:
@@ -84,10 +84,10 @@ def slow(ctx: Context) -> Any:
     return _recorded(ctx, sleep)
 
 
-@node("chaos-late", config=Fate, retry=RETRY, timeout=_LATE_SECONDS)
+@node("chaos-late", config=Fate, retry=RETRY, timeout=LATE_SECONDS)
 def late(ctx: Context) -> Any:
     """Outrun the timeout now and then."""
-    seconds = (0.0, 0.0, 0.0, 2.5 * _LATE_SECONDS)
+    seconds = (0.0, 0.0, 0.0, 2.5 * LATE_SECONDS)
 
     def sleep(random: Random) -> None:
         until = time.monotonic() + random.choice(seconds)

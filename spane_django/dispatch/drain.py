@@ -229,7 +229,7 @@ class Drain:
     def _overdue(self) -> list[Finished]:
         """Give up the attempts that have outrun their timeout."""
         now = time.monotonic()
-        late = [task for task in self._pool.tasks_with_timeout() if (task.deadline or now) < now]
+        late = [task for task in self._pool.tasks_with_timeout() if task.is_overdue(now)]
         for task in late:
             self._pool.abandon(task)
         return [_timed_out(task, now) for task in late]

@@ -63,6 +63,10 @@ class Task:
             return None
         return self.started + timeout.total_seconds()
 
+    def is_overdue(self, now: float) -> bool:
+        """Say whether the attempt is to be given up: what has answered is only to be collected."""
+        return self.ended is None and self.deadline is not None and self.deadline < now
+
 
 Ended = tuple[Task, Finished]
 

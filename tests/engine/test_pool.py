@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spane_django.core.outcome import Failure, Result
-from spane_django.dispatch.pool import Ended, Pool
+from spane_django.dispatch.pool import Ended, Pool, Task
 from spane_django.engine.run import Work
 from spane_django.nodes.base import Context, node
 from tests.engine.helpers import Machine
@@ -58,6 +58,31 @@ def works(machine: Machine, *types: str) -> list[Work]:
 
 def ended(done: SimpleQueue[Any]) -> Ended:
     return done.get(timeout=LONGEST)
+
+
+def test_what_has_answered_in_time_is_not_given_up_however_late_anybody_looks(
+    machine: Machine, pool: Pool, done: SimpleQueue[Any]
+):
+    machine.begin({"n": []}, nodes={"n": {"timeout": 60_000}})
+    (work,) = machine.works(machine.claim())
+    pool.submit(work)
+    (task,) = pool.tasks_with_timeout()
+
+    finished = ended(done)
+
+    # As when the database was away while it ran, and more has ended than is taken at once.
+    late = (task.deadline or 0.0) + 1.0
+    assert not task.is_overdue(late)
+    assert pool.collect(finished) is not None
+
+
+def test_what_has_not_answered_is_given_up_at_its_deadline(machine: Machine):
+    machine.begin({"n": []}, nodes={"n": {"timeout": 60_000}})
+    (work,) = machine.works(machine.claim())
+
+    assert not Task(work).is_overdue(1e9)
+    running = Task(work, started=100.0)
+    assert (running.is_overdue(159.0), running.is_overdue(161.0)) == (False, True)
 
 
 def test_giving_up_an_attempt_that_has_just_ended_does_not_touch_the_next_one(
