@@ -110,10 +110,7 @@ def _answers(known: Evidence) -> Iterator[Violation]:
         for run in ended.runs.values():
             if run.status not in oracle.RAN:
                 continue
-            if run.error_type == "NodeTimeout" and _lasted(known, run) >= LATE_SECONDS:
-                # A process that was frozen may say so when it thaws, although it was too late.
-                fault = ""
-            elif run.type in RECORDED:
+            if run.type in RECORDED:
                 fault = _answer_fault(run, known.bodies.get((key, run.node_id), []))
             elif run.type == "http":
                 fault = _web_fault(run, known.answers.given.get(f"{key}:{run.node_id}", []))
@@ -132,6 +129,9 @@ def _answer_fault(run: Run, bodies: list[Body]) -> str:
             return "it was given up because its workers died"
         bad = {"", "fail", "raise"}
         is_told = any(body.answer in bad for body in mine)
+        if run.error_type == "NodeTimeout":
+            # Its own word comes too late: of a process that was frozen, say.
+            is_told |= any(body.seconds >= LATE_SECONDS for body in mine)
         return "" if is_told else f"it failed ({run.error_type}), but its bodies said ok"
     said = run.output.get("run") if isinstance(run.output, dict) else None
     body = answered(mine, said)
@@ -149,13 +149,6 @@ def _web_fault(run: Run, given: list[str]) -> str:
         return ""
     said = run.output.get("body", {}).get("run") if isinstance(run.output, dict) else None
     return "" if said in given else f"its output says {said}, which the service never answered"
-
-
-def _lasted(known: Evidence, run: Run) -> float:
-    """Return for how many seconds the last attempt was running, as the database saw it."""
-    mine = [change for change in known.changes if change.run_id == run.id]
-    began = [change.at for change in mine if change.became == "running"]
-    return (mine[-1].at - began[-1]).total_seconds() if began else 0.0
 
 
 def _is_handled(run: Run) -> bool:

@@ -29,6 +29,7 @@ class Body:
         answer: ``ok``, ``fail`` (for good) or ``raise``; "": it never came to an answer.
         chosen: The children that it chose; None: all.
         parents: The keys of its input.
+        seconds: How long it took to come to its answer.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Body:
     parents: list[str] = field(default_factory=list)
     answer: str = ""
     chosen: list[str] | None = None
+    seconds: float = 0.0
 
 
 def note(**line: Any) -> None:
@@ -56,6 +58,7 @@ def read(path: Path) -> dict[tuple[str, str], list[Body]]:
         if "answer" in line:
             run = runs[line["run"]]
             run.answer, run.chosen = line["answer"], line["chosen"]
+            run.seconds = line["at"] - run.began
         else:
             runs[line["run"]] = _begun(line)
     found: dict[tuple[str, str], list[Body]] = defaultdict(list)

@@ -1,6 +1,6 @@
 """Going straight on: nodes that completed and what follows each of them, by one statement.
 
-Most nodes are followed by one other that waits for nobody else.  Then the counts of the execution
+Many a node is followed by one other that waits for nobody else.  Then the counts of the execution
 stay what they are, and all that has to be known of it is that it runs and that nothing in it has
 failed.  The statement sees to that itself, under the locks that every settlement takes, and is a
 transaction of its own, so that a chain costs one round trip per node.  What the claim says of the
