@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 from ..conf import settings
 from ..core.json import printable
 from ..core.outcome import Failure
-from ..engine.claim import Want, claimed
+from ..engine.claim import Claim, Want, claimed
 from ..engine.db import PAUSE_SECONDS as _PAUSE_SECONDS
 from ..engine.finished import Finished
 from ..engine.run import Clock, utc_now
@@ -63,8 +63,7 @@ def commit(
 def _settle_again(finished: Sequence[Finished], want: Want, clock: Clock) -> Settlement:
     """Settle what may have been settled; go on with what was claimed when it was."""
     found = claimed(want)
-    left = replace(want, room=max(0, want.room - len(found)))
-    settlement = settle(finished, now=clock(), want=left)
+    settlement = settle(finished, now=clock(), want=_left(want, found))
     settlement.claims = found + settlement.claims
     return settlement
 
@@ -72,15 +71,24 @@ def _settle_again(finished: Sequence[Finished], want: Want, clock: Clock) -> Set
 def _one_by_one(
     finished: Sequence[Finished], error: DatabaseError, want: Want | None, clock: Clock
 ) -> Settlement:
+    # What went straight on before the refusal has been claimed, and nobody else would run it.
+    found = claimed(want) if want is not None else []
     if len(finished) == 1:
         logger.error("an answer could not be recorded: %s", error)
-        return settle([_refused(finished[0], error)], now=clock(), want=want)
-    settlement = Settlement()
-    for item in finished:
-        single = commit([item], clock=clock)
-        settlement.lost += single.lost
-        settlement.left |= single.left
+        left = _left(want, found) if want is not None else None
+        settlement = settle([_refused(finished[0], error)], now=clock(), want=left)
+    else:
+        settlement = Settlement()
+        for item in finished:
+            single = commit([item], clock=clock)
+            settlement.lost += single.lost
+            settlement.left |= single.left
+    settlement.claims = found + settlement.claims
     return settlement
+
+
+def _left(want: Want, found: Sequence[Claim]) -> Want:
+    return replace(want, room=max(0, want.room - len(found)))
 
 
 def _refused(finished: Finished, error: DatabaseError) -> Finished:

@@ -9,6 +9,7 @@ from uuid import UUID
 from ..core.json import Json
 from ..core.outcome import Outcome
 from .claim import Claim
+from .rows import CompletedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +47,22 @@ class Finished:
     ahead: list[Finished] = field(default_factory=list)
     settled: set[str] | None = None
     traceparent: str | None = None
+
+
+def completed_row(
+    finished: Finished, *, output: str | None = None, next_nodes: str | None = None
+) -> CompletedRow:
+    """Return what is recorded of an attempt that completed its node.
+
+    Args:
+        output: What it hands on, if that is not what the attempt has answered.
+        next_nodes: The children that it chose, as JSON text; None: all.
+    """
+    return CompletedRow(
+        id=finished.claim.id,
+        token=finished.claim.token,
+        output=finished.output if output is None else output,
+        next_nodes=next_nodes,
+        started_at=finished.started_at or finished.finished_at,
+        finished_at=finished.finished_at,
+    )

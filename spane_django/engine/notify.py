@@ -76,9 +76,14 @@ def notify_attempts(judged: Sequence[Judged], *, refused: int) -> None:
     """
     if refused and signals.answers_refused.has_listeners():
         on_commit(lambda: _send(signals.answers_refused, count=refused))
-    if judged and any(signal.has_listeners() for signal in _OF_ATTEMPTS):
+    if judged and tells_attempts():
         # Described after the commit: until then others wait for the locks.
         on_commit(lambda: _send_attempts(judged))
+
+
+def tells_attempts() -> bool:
+    """Say whether anybody wants to hear what became of attempts."""
+    return any(signal.has_listeners() for signal in _OF_ATTEMPTS)
 
 
 def _send_attempts(judged: Sequence[Judged]) -> None:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from ..core.lanes import lane
 from ..core.statuses import ExecutionStatus, NodeStatus
 from ..models import NodeRun
+from ..models.payloads import MARK
 from .notify import notify_started
 from .payloads import record
 from .rows import NewExecution, RunRow
 from .sql import statements
 from .versions import PreparedVersion
+
+Started = tuple[UUID, int, str]
+"""The id of an execution that has started, its priority and its ``lane_key``."""
 
 
 def run_row(
@@ -58,41 +62,55 @@ def run_row(
 def insert(version: PreparedVersion, rows: Sequence[NewExecution], *, now: datetime) -> set[str]:
     """Insert executions of a version and release the roots of those that run.
 
+    Inside the caller's transaction, or without where :func:`is_one_statement` says so.
+
     Returns:
         The queues with new work, to be woken after the commit.
     """
-    statements().insert_executions(rows)
-    record(((row.id, row.input) for row in rows), now=now)
     running = [
         (row.id, row.priority, row.lane_key)
         for row in rows
         if row.status is ExecutionStatus.RUNNING
     ]
-    if not running:
-        return set()
-    notify_started((key, version.id) for key, *_ in running)
-    return release_roots(version, running, now=now)
+    roots = _roots(version, running, now=now)
+    statements().start(rows, roots, now=now)
+    record(((row.id, row.input) for row in rows), now=now)
+    if running:
+        notify_started((key, version.id) for key, *_ in running)
+        _let_in_all(version, running)
+    return {row.queue for row in roots}
+
+
+def is_one_statement(version: PreparedVersion, rows: Iterable[NewExecution]) -> bool:
+    """Say whether nothing is written of new executions but them and the runs of their nodes."""
+    return version.max_concurrency is None and not any(row.input.startswith(MARK) for row in rows)
 
 
 def release_roots(
-    version: PreparedVersion, executions: Iterable[tuple[UUID, int, str]], *, now: datetime
+    version: PreparedVersion, executions: Iterable[Started], *, now: datetime
 ) -> set[str]:
-    """Make the root nodes of started executions ready; return their queues.
-
-    Args:
-        executions: Ids with their priorities and ``lane_key``.
-    """
+    """Make the root nodes of started executions ready; return their queues."""
     started = list(executions)
-    rows = [
+    roots = _roots(version, started, now=now)
+    statements().put(roots, worker_id=None, token=None, now=now)
+    _let_in_all(version, started)
+    return {row.queue for row in roots}
+
+
+def _roots(
+    version: PreparedVersion, executions: Iterable[Started], *, now: datetime
+) -> list[RunRow]:
+    return [
         run_row(version, execution_id, node_id, priority=priority, key=key, now=now)
-        for execution_id, priority, key in started
+        for execution_id, priority, key in executions
         for node_id in version.graph.roots
     ]
-    statements().put(rows, worker_id=None, token=uuid4(), now=now)
+
+
+def _let_in_all(version: PreparedVersion, executions: Iterable[Started]) -> None:
     if version.max_concurrency is not None:
-        for execution_id, *_ in started:
+        for execution_id, *_ in executions:
             let_in(execution_id, version.max_concurrency)
-    return {row.queue for row in rows}
 
 
 def let_in(execution_id: UUID, most: int) -> set[str]:

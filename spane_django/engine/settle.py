@@ -30,18 +30,18 @@ from .children import planned
 from .claim import Claim, Want, take
 from .db import again_if_asked, in_transaction
 from .ending import Todo, conclude
-from .finished import Finished
+from .finished import Finished, completed_row
 from .followup import follow_up_or_leave
 from .handover import leave
 from .history import record_failures, record_lines
 from .inputs import parent_row
 from .lanes import note_openings
-from .notify import notify_attempts
+from .notify import notify_attempts, tells_attempts
 from .payloads import record
 from .progress import follow
 from .rows import AmendedRow, CompletedRow, ExecutionRow, Key, NewExecution, ParentRow, Proof
 from .sql import statements
-from .straight import go_on, heirs_of
+from .straight import go_on, part
 from .versions import prepared
 from .waits import Waiting, failures_tolerated, register, signal_of_wait
 
@@ -65,6 +65,10 @@ class Settlement:
     filled: int = 0
     todo: Todo = field(default_factory=Todo)
     known: dict[Key, ParentRow] = field(default_factory=dict)
+
+    def copy(self) -> Settlement:
+        """Return one that can be added to by a transaction that may have to be repeated."""
+        return replace(self, claims=list(self.claims), known=dict(self.known))
 
 
 @dataclass(slots=True)
@@ -93,9 +97,10 @@ def settle(finished: Sequence[Finished], *, now: datetime, want: Want | None = N
     """
     unsettled = [item for item in finished if item.settled is None]
     with tracing.settling(unsettled):
-        settlement = _straight_on(unsettled, now=now, want=want) or in_transaction(
-            lambda: _settle(unsettled, now=now, want=want)
-        )
+        settlement, rest = _straight_on(unsettled, now=now, want=want)
+        if rest or (want is not None and want.fill):
+            begun = settlement
+            settlement = in_transaction(lambda: _settle(rest, begun.copy(), now=now, want=want))
     settlement.left |= follow_up_or_leave(settlement.todo, now=now)
     settlement.left.update(*(item.settled for item in finished if item.settled))
     return settlement
@@ -107,32 +112,42 @@ def apply(finished: Sequence[Finished], *, now: datetime) -> Settlement:
     Locks:
         As :func:`settle`.
     """
-    return _settle(finished, now=now, want=None)
+    return _settle(finished, Settlement(), now=now, want=None)
 
 
 def _straight_on(
     finished: Sequence[Finished], *, now: datetime, want: Want | None
-) -> Settlement | None:
-    """Settle by one statement what nothing has to be read for; None: nothing has been written."""
-    heirs = heirs_of(finished, want) if want is not None else None
-    if want is None or heirs is None:
-        return None
-    judged = [_judge(item, {}, now=now) for item in finished]
-    rows = [item.row for item in judged if item.row is not None]
-    claims = again_if_asked(lambda: go_on(finished, rows, heirs, want=want, now=now))
-    if not any(claims):
-        return None
-    accepted = [item for item, claim in zip(judged, claims, strict=True) if claim]
-    settlement = Settlement(claims=[claim for claim in claims if claim], known=_known(accepted))
-    settlement.lost = [item.claim for item, claim in zip(judged, claims, strict=True) if not claim]
-    notify_attempts(accepted, refused=len(settlement.lost))
-    return settlement
-
-
-def _settle(finished: Sequence[Finished], *, now: datetime, want: Want | None) -> Settlement:
+) -> tuple[Settlement, list[Finished]]:
+    """Settle by one statement what nothing has to be read for; return what is left to settle."""
     settlement = Settlement()
+    if want is None:
+        return settlement, list(finished)
+    plain, rest = part(finished, _for_heirs(want))
+    if plain:
+        claims = again_if_asked(lambda: go_on(plain, want, now=now))
+        accepted = list[Finished]()
+        for (item, _), claim in zip(plain, claims, strict=True):
+            if claim is None:
+                rest.append(item)
+            else:
+                settlement.claims.append(claim)
+                settlement.known[item.claim.key] = parent_row(item.claim, item.output, None)
+                accepted.append(item)
+        if tells_attempts():
+            notify_attempts([_judge(item, {}, now=now) for item in accepted], refused=0)
+    return settlement, rest
+
+
+def _for_heirs(want: Want) -> Want:
+    """Return what a worker would run of the successors of what it settles."""
+    return replace(want, room=want.room * 3 // 4) if want.yields else want
+
+
+def _settle(
+    finished: Sequence[Finished], settlement: Settlement, *, now: datetime, want: Want | None
+) -> Settlement:
     batch, accepted = list(finished), list[Judged]()
-    goes_on = replace(want, room=want.room * 3 // 4) if want is not None and want.yields else want
+    goes_on = None if want is None else _for_heirs(want)
     while batch:
         accepted += _settle_batch(batch, settlement, now=now, want=goes_on)
         batch = _released_ahead(batch, settlement)
@@ -279,13 +294,10 @@ def _written(accepted: Iterable[Judged]) -> Iterator[tuple[UUID, str]]:
 
 def _completed_row(finished: Finished, verdict: Verdict) -> CompletedRow:
     chosen = verdict.next_nodes
-    return CompletedRow(
-        id=finished.claim.id,
-        token=finished.claim.token,
-        output=finished.output if verdict.failure is None else encode(verdict.data),
+    return completed_row(
+        finished,
+        output=None if verdict.failure is None else encode(verdict.data),
         next_nodes=None if chosen is None else encode(chosen),
-        started_at=finished.started_at or finished.finished_at,
-        finished_at=finished.finished_at,
     )
 
 

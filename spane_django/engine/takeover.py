@@ -107,7 +107,7 @@ def _insert(
         subject_type=original.subject_type,
         subject_id=original.subject_id,
     )
-    statements().insert_executions([row])
+    statements().start([row], [], now=now)
     payloads.record([(row.id, row.input)], now=now)
     notify_started([(row.id, version.id)])
     return row.id

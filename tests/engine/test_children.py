@@ -14,7 +14,7 @@ from spane_django.engine.control import cancel, pause, resume
 from spane_django.engine.db import in_transaction
 from spane_django.engine.publish import publish
 from spane_django.engine.retry import retry_failed
-from spane_django.engine.settle import _settle, settle
+from spane_django.engine.settle import apply, settle
 from spane_django.engine.sweep import sweep
 from spane_django.models import Execution, NodeRun
 from tests.engine.helpers import Machine, definition, execution, node_run, outputs, status, statuses
@@ -301,7 +301,7 @@ def test_the_sweep_wakes_a_parent_whose_waker_died(machine):
     parent, child = family(machine)
     machine.step()
     last = machine.run(machine.claim())
-    in_transaction(lambda: _settle(last, now=machine.now, want=None))
+    in_transaction(lambda: apply(last, now=machine.now))
     assert (status(child.pk), machine.claim()) == ("completed", [])
 
     sweep(now=machine.now)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from django.db import DatabaseError, OperationalError
 
-from spane_django.core.outcome import Failure
+from spane_django.core.outcome import Failure, Result
 from spane_django.dispatch import commit as committing
 from spane_django.dispatch.commit import commit
+from spane_django.engine import straight
 from spane_django.engine.finished import Finished
 from spane_django.models import DeadLetter, LogLine, NodeRun
 from tests.engine.helpers import Machine, status, statuses
@@ -44,6 +45,21 @@ def test_a_worker_whose_batch_was_refused_goes_on_claiming(machine: Machine):
     commit(batch, machine.want())
 
     assert len(commit([], machine.want()).claims) == 4
+
+
+def test_what_went_straight_on_before_a_refusal_is_gone_on_with(machine: Machine, monkeypatch):
+    monkeypatch.setattr(straight, "FEW", 1)
+    batch = poisoned(machine)
+    # A choice, which one statement does not record.
+    batch[1].outcome = Result(next_nodes=["b"])
+
+    settled = commit(batch, machine.want(fill=False), clock=lambda: machine.now)
+    following = settled.claims or machine.claim()
+    machine.settle(machine.run(following))
+
+    assert [one.node_id for one in following] == ["b"] * 4
+    assert NodeRun.objects.running().count() == 0
+    assert statuses(batch[1].claim.execution_id) == {"a": "failed", "b": "cancelled"}
 
 
 def test_what_the_refused_answer_logged_is_not_lost_to_the_others(machine: Machine, does):

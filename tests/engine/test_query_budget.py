@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from spane_django.engine import straight
 from spane_django.engine.db import dedicate
 from spane_django.engine.start import start_many
 from tests.engine.helpers import Machine
@@ -15,6 +14,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # A chain goes straight on in one statement, which is a transaction of its own.
 STRAIGHT = 1
+# The version, the executions with their roots.
+START = 2
+# BEGIN, claim, COMMIT.
+CLAIM = 3
 # BEGIN, lock, complete, put, COMMIT: the long way.
 CHAIN = 5
 # An arrival is read, too.
@@ -28,6 +31,11 @@ END = 6
 def set_based() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite takes the rows of a batch one at a time")
+
+
+@pytest.fixture
+def long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spane_django.engine.settle.part", lambda finished, _: ([], [*finished]))
 
 
 def cost(machine: Machine, claims, *, fill: bool = False) -> int:
@@ -50,8 +58,7 @@ def test_a_chain_goes_on_in_one_statement(machine: Machine, set_based: None):
     assert cost(machine, machine.claim()) == STRAIGHT
 
 
-def test_a_chain_that_goes_the_long_way_goes_on_in_five(machine: Machine, does, monkeypatch):
-    monkeypatch.setattr(straight, "MOST", 0)
+def test_a_chain_that_goes_the_long_way_goes_on_in_five(machine: Machine, long_way: None):
     machine.begin({"a": ["b"], "b": ["c"]})
 
     assert cost(machine, machine.claim()) == CHAIN
@@ -78,7 +85,27 @@ def test_a_batch_costs_no_more_than_one_node(machine: Machine, set_based: None):
     for _ in range(50):
         machine.start()
 
+    assert cost(machine, machine.claim(50)) == STRAIGHT
+
+
+@pytest.mark.postgresql
+def test_a_batch_that_goes_the_long_way_costs_no_more_than_one_node(
+    machine: Machine, set_based: None, long_way: None
+):
+    machine.publish({"a": ["b"], "b": []})
+    for _ in range(50):
+        machine.start()
+
     assert cost(machine, machine.claim(50)) == CHAIN
+
+
+@pytest.mark.postgresql
+def test_who_goes_straight_on_and_looks_for_others_pays_for_a_claim(
+    machine: Machine, set_based: None
+):
+    machine.begin({"a": ["b"]})
+
+    assert cost(machine, machine.claim(), fill=True) == STRAIGHT + CLAIM
 
 
 @pytest.mark.postgresql
@@ -95,7 +122,7 @@ def test_claiming_costs_three_statements(machine: Machine, set_based: None):
     with counted() as statements:
         machine.claim()
 
-    assert len(statements) == 3
+    assert len(statements) == CLAIM
 
 
 @pytest.mark.postgresql
@@ -108,7 +135,7 @@ def test_starting_many_costs_no_more_than_starting_one(machine: Machine, set_bas
     with counted() as many:
         start_many("w", list(range(100)), now=machine.now)
 
-    assert len(one) == len(many) == 5
+    assert len(one) == len(many) == START
 
 
 @pytest.mark.postgresql

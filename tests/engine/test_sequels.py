@@ -13,7 +13,7 @@ from spane_django.engine.db import in_transaction
 from spane_django.engine.rerun import From, In, Rerun, rerun_from
 from spane_django.engine.retry import retry_failed
 from spane_django.engine.sequels import AlreadyUndone
-from spane_django.engine.settle import _settle
+from spane_django.engine.settle import apply
 from spane_django.models import Execution, LogLine
 from tests.engine.helpers import Machine, execution, status
 
@@ -192,7 +192,7 @@ def test_sequels_are_committed_with_the_end_or_not_at_all(machine, does):
         pass
 
     def dies() -> None:
-        _settle(finished, now=machine.now, want=None)
+        apply(finished, now=machine.now)
         raise Died
 
     with pytest.raises(Died):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from spane_django.core.errors import InvalidInput
 from spane_django.engine.control import pause, resume
 from spane_django.engine.origin import Origin
 from spane_django.engine.promote import promote
+from spane_django.engine.release import run_row
+from spane_django.engine.rows import RunRow
 from spane_django.engine.start import (
     DisabledWorkflow,
     IdempotencyConflict,
@@ -50,6 +53,38 @@ def test_what_the_caller_rolls_back_was_never_started(machine: Machine, wakes):
 
     assert (Group.objects.count(), Execution.objects.count(), NodeRun.objects.count()) == (0, 0, 0)
     assert wakes == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("options", [{}, {"maxConcurrency": 1}, {"maxExecutions": 1}])
+def test_a_start_without_a_transaction_leaves_all_or_nothing(machine, monkeypatch, options, wakes):
+    def queueless(*args: object, **kwargs: object) -> RunRow:
+        return replace(run_row(*args, **kwargs), queue=None)
+
+    machine.publish({"a": []}, **options)
+    with monkeypatch.context() as patched:
+        patched.setattr("spane_django.engine.release.run_row", queueless)
+        with pytest.raises(IntegrityError):
+            start("w", now=machine.now)
+
+    assert (Execution.objects.count(), NodeRun.objects.count(), wakes) == (0, 0, [])
+    key = machine.start()
+    assert (statuses(key), set(wakes)) == ({"a": "ready"}, {"spane"})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_input_is_recorded_with_its_execution_or_not_at_all(machine, monkeypatch, settings):
+    def fails(*args: object, **kwargs: object) -> None:
+        raise OperationalError("gone")
+
+    settings.SPANE = {**settings.SPANE, "OFFLOAD_BYTES": 10}
+    machine.publish({"a": []})
+    with monkeypatch.context() as patched:
+        patched.setattr("spane_django.engine.release.record", fails)
+        with pytest.raises(OperationalError):
+            start("w", "x" * 100, now=machine.now)
+
+    assert (Execution.objects.count(), NodeRun.objects.count()) == (0, 0)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,10 +8,13 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
+from spane_django import signals
 from spane_django.core.outcome import Failure, Result
+from spane_django.engine import settle as settling
 from spane_django.engine import straight
 from spane_django.engine.claim import claimed
 from spane_django.engine.control import cancel, pause
@@ -99,7 +102,8 @@ def course(machines: Mapping[str, Machine], key: UUID, random: Random) -> list[A
             while claims:
                 batch = random.sample(claims, random.randint(1, len(claims)))
                 finished = machine.run(batch)
-                want = machine.want(random.choice((1, 5)), fill=random.random() < 0.2)
+                fill, yields = random.random() < 0.2, random.random() < 0.2
+                want = replace(machine.want(random.choice((1, 5)), fill=fill), yields=yields)
                 settled = machine.settle(finished, want=want)
                 assert settled.lost == []
                 rest = [one for one in claims if one not in batch]
@@ -131,9 +135,10 @@ def test_one_statement_writes_what_the_long_way_writes(seed: int, machine, does,
     machines = {"spane": machine, "other": Machine("other")}
     chosen: dict[str, Any] = random.choice(({}, {"key": "customer"}))
 
+    monkeypatch.setattr(straight, "FEW", random.choice((1, 3)))
     short = machine.start({"n": 1}, priority=7, **chosen)
     one = course(machines, short, Random(seed))
-    monkeypatch.setattr(straight, "MOST", 0)
+    monkeypatch.setattr("spane_django.engine.settle.part", lambda finished, _: ([], [*finished]))
     long = machine.start({"n": 1}, priority=7, **chosen)
     other = course(machines, long, Random(seed))
 
@@ -168,6 +173,14 @@ def test_where_more_is_to_be_known_than_that_it_completed_it_goes_the_long_way(
     assert statuses(key)["a"] == "completed"
 
 
+def ends(machine: Machine, count: int) -> list[Finished]:
+    """Return the ends of so many first nodes that something plainly follows."""
+    machine.publish({"a": ["b"]})
+    for _ in range(count):
+        machine.start()
+    return machine.run(machine.claim())
+
+
 def left_more(finished: Finished) -> dict[str, Finished]:
     """Return ends of an attempt that leave something besides what a node hands on."""
     claim, line = (
@@ -198,23 +211,82 @@ def test_what_leaves_more_than_it_hands_on_goes_the_long_way(machine: Machine):
     (finished,) = machine.run(machine.claim())
     want = machine.want(fill=False)
 
-    assert straight.heirs_of([finished], want) is not None
+    plain, others = straight.part([finished], want)
+    assert ([item for item, _ in plain], others) == ([finished], [])
     for what, end in left_more(finished).items():
-        assert straight.heirs_of([end], want) is None, what
+        assert straight.part([end], want) == ([], [end]), what
 
 
-def test_who_looks_for_other_nodes_or_has_no_room_goes_the_long_way(machine: Machine):
-    machine.publish({"a": ["b"]})
-    for _ in range(straight.MOST + 1):
-        machine.start()
-    finished = machine.run(machine.claim())
-    few = finished[: straight.MOST]
+def test_as_much_goes_straight_on_as_the_worker_has_room_for(machine: Machine):
+    finished = ends(machine, straight.FEW + 2)
 
-    assert straight.heirs_of(few, machine.want(fill=False)) is not None
-    assert straight.heirs_of(few, machine.want(fill=True)) is None
-    assert straight.heirs_of(few, machine.want(room=straight.MOST - 1, fill=False)) is None
-    assert straight.heirs_of(finished, machine.want(fill=False)) is None
-    assert straight.heirs_of([], machine.want(fill=False)) is None
+    plain, others = straight.part(finished, machine.want(room=straight.FEW + 1))
+
+    assert ([item for item, _ in plain], others) == (finished[:-1], finished[-1:])
+
+
+def test_few_go_the_long_way_with_the_others(machine: Machine):
+    *many, other = ends(machine, straight.FEW + 1)
+    other = replace(other, outcome=Failure(message="boom"))
+    few, want = many[1:], machine.want(room=100)
+
+    assert [len(part) for part in straight.part([other, *many], want)] == [straight.FEW, 1]
+    assert straight.part([other, *few], want) == ([], [other, *few])
+    assert len(straight.part(few, want)[0]) == len(few)
+
+
+def test_a_batch_of_both_kinds_is_settled_whole(machine: Machine, monkeypatch):
+    monkeypatch.setattr(straight, "FEW", 1)
+    failing, plain = ends(machine, 2)
+    finished = [replace(failing, outcome=Failure(message="no", is_retryable=False)), plain]
+
+    settled = machine.settle(finished, want=machine.want(fill=False))
+
+    assert [one.key for one in settled.claims] == [(plain.claim.execution_id, "b")]
+    assert statuses(failing.claim.execution_id) == {"a": "failed", "b": "cancelled"}
+
+
+def test_who_looks_for_other_nodes_finds_them_in_the_room_that_is_left(machine: Machine):
+    first, second = ends(machine, 2)
+    others = [machine.start() for _ in range(3)]
+
+    settled = machine.settle([first, second], want=machine.want(room=4, fill=True))
+
+    keys = [one.key for one in settled.claims]
+    assert keys == [
+        *[(one.claim.execution_id, "b") for one in (first, second)],
+        *[(key, "a") for key in others[:2]],
+    ]
+    assert settled.filled == 2
+
+
+def test_who_yields_keeps_a_quarter_of_the_room_for_others(machine: Machine):
+    finished = ends(machine, 4)
+    other = machine.start()
+    want = replace(machine.want(room=4, fill=True), yields=True)
+
+    settled = machine.settle(finished, want=want)
+
+    assert [one.node_id for one in settled.claims] == ["b", "b", "b", "a"]
+    assert settled.claims[-1].execution_id == other
+
+
+def test_a_repeated_transaction_claims_nothing_twice(machine: Machine, monkeypatch):
+    finished = ends(machine, 2)
+    machine.start()
+    tries = []
+
+    def fails_once(*_: Any, **__: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OperationalError from psycopg.errors.DeadlockDetected()
+
+    # The last thing that a transaction does.
+    monkeypatch.setattr(settling, "notify_attempts", fails_once)
+    settled = machine.settle(finished, want=machine.want(fill=True))
+
+    assert len(tries) == 2
+    assert [one.node_id for one in settled.claims] == ["b", "b", "a"]
 
 
 def test_what_follows_runs_at_once_and_receives_what_was_handed_on(machine: Machine, does):
@@ -227,6 +299,32 @@ def test_what_follows_runs_at_once_and_receives_what_was_handed_on(machine: Mach
     assert statuses(key) == {"a": "completed", "b": "completed", "c": "running"}
     assert node_run(key, "b").output == {"received": {"from": "a"}}
     assert settled.known[key, "a"].output == '{"from":"a"}'
+
+
+def test_what_follows_has_the_priority_of_its_execution(machine: Machine):
+    machine.publish({"a": ["b"]})
+    keys = {machine.start(priority=priority): priority for priority in (3, 9, 6)}
+
+    settled = settle(machine, machine.run(machine.claim()), is_straight=True)
+
+    assert {key: node_run(key, "b").priority for key in keys} == keys
+    assert len(settled.claims) == 3
+
+
+def test_who_listens_hears_of_what_went_straight_on(machine: Machine):
+    told: list[str] = []
+
+    def listen(*, attempts: Any, **_: Any) -> None:
+        told.extend(f"{attempt.node_id} {attempt.outcome}" for attempt in attempts)
+
+    finished = ends(machine, 2)
+    signals.attempts_ended.connect(listen)
+    try:
+        settle(machine, finished, is_straight=True)
+    finally:
+        signals.attempts_ended.disconnect(listen)
+
+    assert told == ["a completed", "a completed"]
 
 
 def test_what_follows_in_a_paused_execution_is_held(machine: Machine):
@@ -267,7 +365,7 @@ def test_who_lost_its_claim_leaves_nothing_and_holds_up_nobody(machine: Machine)
     finished = machine.run(machine.claim())
     NodeRun.objects.filter(execution_id=robbed).update(claim_token=uuid4())
 
-    settled = settle(machine, finished, is_straight=True)
+    settled = settle(machine, finished, is_straight=False)
 
     assert [one.execution_id for one in settled.lost] == [robbed]
     assert [one.key for one in settled.claims] == [(kept, "b")]
@@ -283,13 +381,14 @@ def test_a_batch_of_which_all_have_lost_their_claims_is_refused(machine: Machine
     assert statuses(key) == {"a": "running"}
 
 
-def test_an_answer_doubled_within_a_batch_goes_the_long_way(machine: Machine):
-    machine.begin({"a": ["b"]})
-    (finished,) = machine.run(machine.claim())
+def test_of_two_answers_to_one_claim_the_first_goes_straight_on(machine: Machine):
+    finished = ends(machine, straight.FEW)
+    doubled = replace(finished[0], output='"other"')
 
-    settled = settle(machine, [finished, replace(finished)], is_straight=False)
+    settled = settle(machine, [*finished, doubled], is_straight=False)
 
-    assert (len(settled.lost), len(settled.claims)) == (1, 1)
+    assert (len(settled.lost), len(settled.claims)) == (1, straight.FEW)
+    assert node_run(finished[0].claim.execution_id, "a").output == {"from": "a"}
 
 
 def test_a_pause_that_commits_while_the_statement_waits_is_seen(machine: Machine):

@@ -96,36 +96,41 @@ SET status = excluded.status, available_at = excluded.available_at,
 RETURNING n.id, n.execution_id, n.node_id, n.status, n.attempt
 """
 
+_PUT_RUNS = f"""
+INSERT INTO spane_django_noderun AS n {_RUN}
+SELECT d.execution_id, d.node_id, d.node_type, d.status, d.queue, d.priority,
+       d.available_at, d.lane, d.gate, d.is_held, d.is_limited,
+       d.open_edges, d.live_edges, d.broken_edges, d.reason,
+       CASE WHEN d.status = 'running' THEN %s::uuid END,
+       CASE WHEN d.status = 'running' THEN %s::uuid END,
+       %s::timestamptz,
+       CASE WHEN d.status = 'running' THEN %s::timestamptz END,
+       CASE WHEN d.status IN ('skipped', 'cancelled') THEN %s::timestamptz END,
+       1, 0, 0, '', ''
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[],
+            %s::timestamptz[], %s::text[], %s::text[], %s::bool[], %s::bool[], %s::int[],
+            %s::int[], %s::int[], %s::text[])
+     AS d (execution_id, node_id, node_type, status, queue, priority, available_at, lane,
+           gate, is_held, is_limited, open_edges, live_edges, broken_edges, reason)
+{_DECIDE}
+"""  # noqa: S608
+
 PUT = f"""
-WITH put AS (
-    INSERT INTO spane_django_noderun AS n {_RUN}
-    SELECT d.execution_id, d.node_id, d.node_type, d.status, d.queue, d.priority,
-           d.available_at, d.lane, d.gate, d.is_held, d.is_limited,
-           d.open_edges, d.live_edges, d.broken_edges, d.reason,
-           CASE WHEN d.status = 'running' THEN %s::uuid END,
-           CASE WHEN d.status = 'running' THEN %s::uuid END,
-           %s::timestamptz,
-           CASE WHEN d.status = 'running' THEN %s::timestamptz END,
-           CASE WHEN d.status IN ('skipped', 'cancelled') THEN %s::timestamptz END,
-           1, 0, 0, '', ''
-    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[],
-                %s::timestamptz[], %s::text[], %s::text[], %s::bool[], %s::bool[], %s::int[],
-                %s::int[], %s::int[], %s::text[])
-         AS d (execution_id, node_id, node_type, status, queue, priority, available_at, lane,
-               gate, is_held, is_limited, open_edges, live_edges, broken_edges, reason)
-    {_DECIDE}
-)
+WITH put AS ({_PUT_RUNS})
 SELECT id, execution_id, node_id, attempt FROM put WHERE status = 'running'
 """  # noqa: S608
 
 # Each part asks the one before it, so that they are carried out in the order of all locks.  What
 # the executions look like is read under their locks, but the rows of nodes as they were when the
-# statement began: so much is certain of them, as their claim is older.
+# statement began: so much is certain of them, as their claim is older.  The executions are looked
+# up in arrays, as a join without an index weighs down a large batch.
 GO_ON = f"""
 WITH locked AS MATERIALIZED (
-    SELECT id, priority FROM spane_django_execution
-    WHERE id = ANY(%s::uuid[]) AND status = 'running' AND failed_nodes = 0
-    ORDER BY id FOR NO KEY UPDATE
+    SELECT id, priority, status, failed_nodes FROM spane_django_execution
+    WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+), running AS MATERIALIZED (
+    SELECT array_agg(id) AS ids, array_agg(priority) AS priorities FROM locked
+    WHERE status = 'running' AND failed_nodes = 0
 ), done AS (
     UPDATE spane_django_noderun n
     SET {_COMPLETED}
@@ -133,14 +138,16 @@ WITH locked AS MATERIALIZED (
                 %s::timestamptz[], %s::text[], %s::text[], %s::smallint[])
          AS d (id, token, output, next_nodes, started_at, finished_at, node_id, node_type,
                priority)
-    WHERE n.id = d.id AND n.claim_token = d.token AND (SELECT count(*) FROM locked) = %s
+    WHERE n.id = d.id AND n.claim_token = d.token
+          AND array_position((SELECT ids FROM running), n.execution_id) IS NOT NULL
     RETURNING n.execution_id, n.lane, d.node_id, d.node_type, d.priority
 ), put AS (
     INSERT INTO spane_django_noderun AS n {_RUN}
     SELECT d.execution_id, d.node_id, d.node_type, 'running', %s,
-           COALESCE(d.priority, l.priority), now.at, d.lane, '', false, false, 0, 0, 0, '',
+           COALESCE(d.priority, r.priorities[array_position(r.ids, d.execution_id)]),
+           now.at, d.lane, '', false, false, 0, 0, 0, '',
            %s::uuid, %s::uuid, now.at, now.at, NULL, 1, 0, 0, '', ''
-    FROM (SELECT %s::timestamptz) AS now (at), done d JOIN locked l ON l.id = d.execution_id
+    FROM (SELECT %s::timestamptz) AS now (at), running r, done d
     {_DECIDE}
 )
 SELECT id, execution_id, node_id, attempt FROM put
@@ -222,6 +229,9 @@ FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::
 LEFT JOIN spane_django_execution p ON p.id = d.parent_id
 """
 
+# An execution is referred to by its nodes; PostgreSQL looks whether it is there at the commit.
+START = f"WITH started AS ({INSERT_EXECUTIONS}), put AS ({_PUT_RUNS}) SELECT"
+
 PARENTS = """
 SELECT n.execution_id, n.node_id, n.status, n.output::text, n.next_nodes::text, n.error_message
 FROM unnest(%s::uuid[], %s::text[]) AS d (execution_id, node_id)
@@ -244,6 +254,17 @@ WHERE kind = %s AND name = ANY(%s::text[]) AND is_enabled
 
 
 _OF_COMPLETED = ("id", "token", "output", "next_nodes", "started_at", "finished_at")
+_OF_RUN = (
+    "execution_id", "node_id", "node_type", "status", "queue", "priority", "available_at", "lane",
+    "gate", "is_held", "is_limited", "open_edges", "live_edges", "broken_edges", "reason",
+)  # fmt: skip
+_OF_EXECUTION = (
+    "id", "workflow_id", "version_id", "status", "input", "priority", "active_nodes", "created_at",
+    "started_by_id", "start_at", "deadline_at", "replay_of_id", "idempotency_key",
+    "duplicate_key", "slot", "slot_limit", "parent_id", "parent_run_id", "parent_round",
+    "relation", "item", "depth", "follows_parent", "key", "tenant", "trigger", "subject_type",
+    "subject_id", "traceparent",
+)  # fmt: skip
 
 
 class PostgreSQL(PostgreSQLLanes):
@@ -269,14 +290,9 @@ class PostgreSQL(PostgreSQLLanes):
         return {(row[0], row[1]): Arrivals(*row[3:]) if row[2] else None for row in rows}
 
     def put(
-        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
+        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID | None, now: datetime
     ) -> dict[Key, tuple[int, int]]:
-        names = (
-            "execution_id", "node_id", "node_type", "status", "queue", "priority",
-            "available_at", "lane", "gate", "is_held", "is_limited", "open_edges", "live_edges",
-            "broken_edges", "reason",
-        )  # fmt: skip
-        parameters = [worker_id, token, now, now, now, *columns(rows, names)]
+        parameters = [worker_id, token, now, now, now, *columns(rows, _OF_RUN)]
         return {(row[1], row[2]): (row[0], row[3]) for row in self._rows(PUT, parameters)}
 
     def go_on(
@@ -289,12 +305,11 @@ class PostgreSQL(PostgreSQLLanes):
         token: UUID,
         now: datetime,
     ) -> dict[Key, tuple[int, int]]:
-        executions = {heir.execution_id for heir in heirs}
         parameters = [
-            array(executions),
+            array({heir.execution_id for heir in heirs}),
             *columns(rows, _OF_COMPLETED),
             *columns(heirs, ("node_id", "node_type", "priority")),
-            len(executions), queue, worker_id, token, now,
+            queue, worker_id, token, now,
         ]  # fmt: skip
         return {(row[1], row[2]): (row[0], row[3]) for row in self._rows(GO_ON, parameters)}
 
@@ -312,15 +327,11 @@ class PostgreSQL(PostgreSQLLanes):
         rows = self._rows(CURRENT_VERSION, [workflow, tenant])
         return (rows[0][0], rows[0][1]) if rows else None
 
-    def insert_executions(self, rows: Sequence[NewExecution]) -> None:
-        names = (
-            "id", "workflow_id", "version_id", "status", "input", "priority", "active_nodes",
-            "created_at", "started_by_id", "start_at", "deadline_at", "replay_of_id",
-            "idempotency_key", "duplicate_key", "slot", "slot_limit", "parent_id",
-            "parent_run_id", "parent_round", "relation", "item", "depth", "follows_parent", "key",
-            "tenant", "trigger", "subject_type", "subject_id", "traceparent",
-        )  # fmt: skip
-        self._execute(INSERT_EXECUTIONS, columns(rows, names))
+    def start(
+        self, executions: Sequence[NewExecution], runs: Sequence[RunRow], *, now: datetime
+    ) -> None:
+        parameters = columns(executions, _OF_EXECUTION)
+        self._execute(START, [*parameters, None, None, now, None, now, *columns(runs, _OF_RUN)])
 
     def parents(self, keys: Collection[Key]) -> list[ParentRow]:
         rows = self._rows(PARENTS, _keys(keys))

@@ -76,5 +76,5 @@ _TEXT: dict[type, Callable[[Any], str]] = {
     bool: str,
     int: str,
     float: str,
-    datetime: lambda value: f'"{value}"',
+    datetime: datetime.isoformat,
 }

@@ -43,7 +43,7 @@ class Statements(Protocol):
         """Return what nodes have seen so far, None for those that are decided."""
 
     def put(
-        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
+        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID | None, now: datetime
     ) -> dict[Key, tuple[int, int]]:
         """Insert node runs or decide pending ones.
 
@@ -63,8 +63,8 @@ class Statements(Protocol):
     ) -> dict[Key, tuple[int, int]]:
         """Lock executions, complete node runs whose claim still holds, put the heir of each.
 
-        It is one statement, outside of a transaction.  Unless all the executions run and nothing
-        has failed in them it writes nothing, nor where a statement costs no round trip.
+        It is one statement, outside of a transaction.  Of an execution that does not run, or in
+        which something has failed, it writes nothing, nor where a statement costs no round trip.
 
         Args:
             heirs: What follows each of ``rows``; in the same lane and behind no gate.
@@ -136,8 +136,10 @@ class Statements(Protocol):
     def current_version(self, workflow: str, tenant: str) -> tuple[int | None, bool] | None:
         """Return the current version of the workflow that an id means, and whether it starts."""
 
-    def insert_executions(self, rows: Sequence[NewExecution]) -> None:
-        """Insert executions."""
+    def start(
+        self, executions: Sequence[NewExecution], runs: Sequence[RunRow], *, now: datetime
+    ) -> None:
+        """Insert executions and runs of their nodes, all or none, in a transaction or without."""
 
     def parents(self, keys: Collection[Key]) -> list[ParentRow]:
         """Return what finished parents hand on."""

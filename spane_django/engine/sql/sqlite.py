@@ -15,6 +15,7 @@ from uuid import UUID
 from ...core.json import encode
 from ...core.plan import Arrivals
 from ...core.statuses import ExecutionStatus, NodeStatus
+from ..db import atomic
 from ..rows import (
     AmendedRow,
     ClaimedRow,
@@ -175,7 +176,7 @@ class SQLite(SQLiteLanes):
         return {key: Arrivals(*row[1:]) if row[0] else None for key, row in found.items() if row}
 
     def put(
-        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID, now: datetime
+        self, rows: Sequence[RunRow], *, worker_id: UUID | None, token: UUID | None, now: datetime
     ) -> dict[Key, tuple[int, int]]:
         running: dict[Key, tuple[int, int]] = {}
         for row in rows:
@@ -223,11 +224,15 @@ class SQLite(SQLiteLanes):
         row = self._row(CURRENT_VERSION, [workflow, tenant])
         return (row[0], bool(row[1])) if row else None
 
-    def insert_executions(self, rows: Sequence[NewExecution]) -> None:
-        for row in rows:
-            started_at = row.created_at if row.status is ExecutionStatus.RUNNING else None
-            values = [getattr(row, name) for name in (*INSERTED, *INHERITED)]
-            self._execute(INSERT_EXECUTION, [*values, row.traceparent, started_at])
+    def start(
+        self, executions: Sequence[NewExecution], runs: Sequence[RunRow], *, now: datetime
+    ) -> None:
+        with atomic():
+            for row in executions:
+                started_at = row.created_at if row.status is ExecutionStatus.RUNNING else None
+                values = [getattr(row, name) for name in (*INSERTED, *INHERITED)]
+                self._execute(INSERT_EXECUTION, [*values, row.traceparent, started_at])
+            self.put(runs, worker_id=None, token=None, now=now)
 
     def parents(self, keys: Collection[Key]) -> list[ParentRow]:
         found = (self._row(PARENT, key) for key in keys)
