@@ -26,7 +26,7 @@ from ..models.payloads import load
 from . import tracing
 from .admission import NoRoom, Terms, admit
 from .current import DisabledWorkflow, UnknownWorkflow, current_version
-from .db import alias, atomic
+from .db import alias, atomic, connection
 from .duplicates import DuplicateExecution
 from .intake import StartOptions, new_rows, sameness_for
 from .naming import of_workflow
@@ -149,7 +149,8 @@ def _start_once(workflow: str, data: Json, *, now: datetime, options: StartOptio
     if found is not None:
         return found
     try:
-        with atomic():
+        # That a key is taken must not spoil the caller's transaction.
+        with atomic() if connection().in_atomic_block else nullcontext():
             return _start_one(workflow, data, now=now, options=options)
     except IntegrityError:
         found = _known(workflow, data, options)

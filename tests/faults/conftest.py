@@ -15,6 +15,8 @@ from tests.faults.injector import wired
 def _wired(db: None, wakes: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("spane_django.dispatch.commit._PAUSE_SECONDS", 0.0)
     monkeypatch.setattr("spane_django.engine.db.PAUSE_SECONDS", 0.0)
+    # Batches are small here, and part of them shall go straight on.
+    monkeypatch.setattr("spane_django.engine.straight.FEW", 1)
     with wired():
         yield
     bodies.clear()
