@@ -125,14 +125,15 @@ def _straight_on(
     plain, rest = part(finished, _for_heirs(want))
     if plain:
         claims = again_if_asked(lambda: go_on(plain, want, now=now))
-        accepted = list[Finished]()
-        for (item, _), claim in zip(plain, claims, strict=True):
-            if claim is None:
-                rest.append(item)
-            else:
-                settlement.claims.append(claim)
-                settlement.known[item.claim.key] = parent_row(item.claim, item.output, None)
-                accepted.append(item)
+        accepted = [item for (item, _), claim in zip(plain, claims, strict=True) if claim]
+        settlement.claims = [claim for claim in claims if claim]
+        settlement.known = {
+            item.claim.key: parent_row(item.claim, item.output, None) for item in accepted
+        }
+        if len(accepted) < len(plain):
+            # In their order: of two answers to one claim the first one counts.
+            settled = set(map(id, accepted))
+            rest = [item for item in finished if id(item) not in settled]
         if tells_attempts():
             notify_attempts([_judge(item, {}, now=now) for item in accepted], refused=0)
     return settlement, rest

@@ -391,6 +391,21 @@ def test_of_two_answers_to_one_claim_the_first_goes_straight_on(machine: Machine
     assert node_run(finished[0].claim.execution_id, "a").output == {"from": "a"}
 
 
+def test_of_two_answers_to_one_claim_the_first_counts_in_a_paused_execution(
+    machine: Machine, monkeypatch
+):
+    monkeypatch.setattr(straight, "FEW", 1)
+    first, other = ends(machine, 2)
+    key = first.claim.execution_id
+    pause(key, now=machine.now)
+
+    doubled = replace(first, output='"other"')
+    settled = settle(machine, [first, doubled, other], is_straight=False)
+
+    assert [one.key for one in settled.claims] == [(other.claim.execution_id, "b")]
+    assert (len(settled.lost), node_run(key, "a").output) == (1, {"from": "a"})
+
+
 def test_a_pause_that_commits_while_the_statement_waits_is_seen(machine: Machine):
     key = machine.begin({"a": ["b"]})
     finished = machine.run(machine.claim())
