@@ -67,6 +67,11 @@ def atomic(*, durable: bool = False) -> transaction.Atomic:
     return transaction.atomic(using=alias(), durable=durable)
 
 
+def is_manual() -> bool:
+    """Say whether somebody commits by hand on it, where `on_commit` works in a block only."""
+    return not (connection().in_atomic_block or connection().get_autocommit())
+
+
 def dedicate(*, by_index: bool = True) -> None:
     """Say that this thread's connection serves the engine alone: a drain's or a scheduler's does.
 

@@ -26,7 +26,7 @@ from ..models.payloads import load
 from . import tracing
 from .admission import NoRoom, Terms, admit
 from .current import DisabledWorkflow, UnknownWorkflow, current_version
-from .db import alias, atomic, connection
+from .db import alias, atomic, connection, is_manual
 from .duplicates import DuplicateExecution
 from .intake import StartOptions, new_rows, sameness_for
 from .naming import of_workflow
@@ -150,7 +150,7 @@ def _start_once(workflow: str, data: Json, *, now: datetime, options: StartOptio
         return found
     try:
         # That a key is taken must not spoil the caller's transaction.
-        with atomic() if connection().in_atomic_block else nullcontext():
+        with nullcontext() if connection().get_autocommit() else atomic():
             return _start_one(workflow, data, now=now, options=options)
     except IntegrityError:
         found = _known(workflow, data, options)
@@ -218,8 +218,9 @@ def _begin(
 def _insert(
     version: PreparedVersion, rows: list[NewExecution], options: StartOptions, *, now: datetime
 ) -> _Begun:
-    # One statement is a transaction of its own: two round trips less.
-    with nullcontext() if is_one_statement(version, rows) else atomic():
+    # One statement needs no transaction around it: two round trips less.
+    is_one = is_one_statement(version, rows) and not is_manual()
+    with nullcontext() if is_one else atomic():
         wake_on_commit(insert(version, rows, now=now))
     # What has a parent inherits from it, in the statement.
     return _Begun([row.id for row in rows], rows if options.origin is None else [])

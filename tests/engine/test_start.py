@@ -72,6 +72,26 @@ def test_a_start_without_a_transaction_leaves_all_or_nothing(machine, monkeypatc
     assert (statuses(key), set(wakes)) == ({"a": "ready"}, {"spane"})
 
 
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("options", [{}, {"idempotency_key": "k"}])
+def test_who_commits_by_hand_can_start_and_take_it_back(machine: Machine, options, wakes):
+    if connection.vendor != "postgresql":
+        pytest.skip("with autocommit off SQLite commits by itself, as Django's documentation says")
+    machine.publish({"a": []})
+    transaction.set_autocommit(False)
+    try:
+        machine.start(**options)
+        transaction.rollback()
+        assert (Execution.objects.count(), wakes) == (0, [])
+        key = machine.start(**options)
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+
+    assert (statuses(key), wakes) == ({"a": "ready"}, ["spane"])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_large_input_is_recorded_with_its_execution_or_not_at_all(machine, monkeypatch, settings):
     def fails(*args: object, **kwargs: object) -> None:
