@@ -8,6 +8,9 @@ One transaction takes a *batch* of finished attempts, possibly of many execution
 4. write it with a few set-based statements;
 5. claim on: successors that this worker will run itself are written as running at once, and
    room that is left is filled with other ready node runs.
+
+What has completed and is plainly followed by one other node has been settled before, by one
+statement that is a transaction of its own (`straight`): what fails afterwards leaves it standing.
 """
 
 from __future__ import annotations
@@ -93,7 +96,8 @@ def settle(finished: Sequence[Finished], *, now: datetime, want: Want | None = N
         want: What the caller would run next; None claims nothing.
 
     Locks:
-        The executions of the batch by id, then their node runs.
+        The executions of the batch by id, then their node runs; of what goes straight on and of
+        the rest in turn, never of both at once.
     """
     unsettled = [item for item in finished if item.settled is None]
     with tracing.settling(unsettled):
