@@ -160,6 +160,16 @@ def _fill(switch: Callable[[str], None], executions: int, step: Callable[[str], 
             step(f"filling: {done:,}")
 
         fill(executions, advance)
+    # What earlier runs have left dead, autovacuum would have cleared away between them.
+    step("vacuum")
+    _vacuum()
+
+
+def _vacuum() -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE)")
 
 
 def _size(switch: Callable[[str], None]) -> dict[str, float]:

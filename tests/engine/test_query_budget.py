@@ -139,6 +139,32 @@ def test_starting_many_costs_no_more_than_starting_one(machine: Machine, set_bas
 
 
 @pytest.mark.postgresql
+def test_a_start_is_soon_planned_no_more_and_reads_no_other_execution(
+    machine: Machine, set_based: None
+):
+    machine.publish({"a": []})
+    # A connection that has prepared nothing yet, while the tables are empty.
+    connection.close()
+    for _ in range(10):
+        machine.start()
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, cardinality(parameter_types), generic_plans FROM pg_prepared_statements "
+            "WHERE statement LIKE '%INSERT INTO spane_django_execution%'"
+        )
+        ((name, count, generic),) = cursor.fetchall()
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.execute(f"EXPLAIN EXECUTE {name} ({', '.join(['NULL'] * count)})")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    connection.close()
+
+    assert generic >= 4
+    assert "Function Scan" in plan
+    assert "on spane_django_execution p" not in plan
+
+
+@pytest.mark.postgresql
 def test_a_table_without_an_index_is_read_as_it_is_not_by_a_compiled_plan(set_based: None):
     with connection.cursor() as cursor:
         cursor.execute("SET jit = on")

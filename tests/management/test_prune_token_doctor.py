@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import Settings
 from redis import Redis
 from rq import Queue, Worker
@@ -235,16 +236,13 @@ def test_faulty_settings_are_all_that_is_told(settings: Settings) -> None:
 
 
 def test_missing_tables_are_told(line: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'spane_django'")
+    applied = MigrationRecorder(connection).migration_qs.filter(app="spane_django")
+    before = list(applied)
+    applied.delete()
     try:
         answer = ask("spane_doctor")
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO django_migrations (app, name, applied) "
-                "VALUES ('spane_django', '0001_initial', CURRENT_TIMESTAMP)"
-            )
+        applied.bulk_create(before)
 
     assert answer.code == 1
     assert "spane_django.0001_initial" in answer.out

@@ -201,7 +201,7 @@ FROM (
 ) answer ORDER BY priority DESC, available_at, id
 """
 
-INSERT_EXECUTIONS = """
+_INSERT_EXECUTIONS = """
 INSERT INTO spane_django_execution
     (id, workflow_id, version_id, status, input, priority, active_nodes, created_at,
      started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key, slot,
@@ -226,11 +226,23 @@ FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::
            started_by_id, start_at, deadline_at, replay_of_id, idempotency_key, duplicate_key,
            slot, slot_limit, parent_id, parent_run_id, parent_round, relation, item, depth,
            follows_parent, key, tenant, trigger, subject_type, subject_id, traceparent)
-LEFT JOIN spane_django_execution p ON p.id = d.parent_id
 """
 
+# What has no parent inherits nothing, and is not looked up: a plan that was made for a table of
+# a few rows reads all of it, and the process of a web server keeps its plans for long.
+_ALONE = """
+CROSS JOIN (
+    SELECT NULL::text AS tenant, NULL::text AS subject_type, NULL::text AS subject_id,
+           NULL::text AS traceparent
+) p
+"""
+_OF_PARENTS = "LEFT JOIN spane_django_execution p ON p.id = d.parent_id"
+
 # An execution is referred to by its nodes; PostgreSQL looks whether it is there at the commit.
-START = f"WITH started AS ({INSERT_EXECUTIONS}), put AS ({_PUT_RUNS}) SELECT"
+START, START_CHILDREN = (
+    f"WITH started AS ({_INSERT_EXECUTIONS}{parents}), put AS ({_PUT_RUNS}) SELECT"
+    for parents in (_ALONE, _OF_PARENTS)
+)
 
 PARENTS = """
 SELECT n.execution_id, n.node_id, n.status, n.output::text, n.next_nodes::text, n.error_message
@@ -330,8 +342,10 @@ class PostgreSQL(PostgreSQLLanes):
     def start(
         self, executions: Sequence[NewExecution], runs: Sequence[RunRow], *, now: datetime
     ) -> None:
+        has_parents = any(row.parent_id is not None for row in executions)
+        statement = START_CHILDREN if has_parents else START
         parameters = columns(executions, _OF_EXECUTION)
-        self._execute(START, [*parameters, None, None, now, None, now, *columns(runs, _OF_RUN)])
+        self._execute(statement, [*parameters, None, None, now, None, now, *columns(runs, _OF_RUN)])
 
     def parents(self, keys: Collection[Key]) -> list[ParentRow]:
         rows = self._rows(PARENTS, _keys(keys))
