@@ -108,7 +108,7 @@ def _set_up(running: Plant) -> None:
 
 
 def _report(course: Any, left: int) -> int:
-    from .checks import all_violations, story
+    from .checks import Violation, all_violations, story
     from .evidence import gather
     from .recovery import recoveries, stalls
 
@@ -116,6 +116,12 @@ def _report(course: Any, left: int) -> int:
         known = gather(course.plant, course.journal, database)
         found = list(all_violations(known, database)) + course.sampler.violations
     down = [*course.plant.postgres.down, *course.plant.unled]
+    still = stalls(course.faults.strikes, known.changes, course.plant.workers(), down)
+    found += [
+        Violation("idle", f"a worker was whole for {one.idle:.1f} s, and no node began: {one}")
+        for one in still
+        if one.idle > LEASE_SECONDS + _SLACK_SECONDS
+    ]
     recovered = list(recoveries(course.faults.strikes, known.changes, known.pids, down))
     slow = [one for one in recovered if one.seconds > LEASE_SECONDS + _SLACK_SECONDS]
     shown: Counter[str] = Counter()
@@ -130,11 +136,11 @@ def _report(course: Any, left: int) -> int:
             **asdict(one),
             around=_around(course, one.at, one.seconds),
         )
-    for at, seconds in stalls(known.changes, down):
-        _say("stall", at=at, seconds=seconds, around=_around(course, at, seconds))
+    for one in still[:3]:
+        _say("stall", **asdict(one), around=_around(course, one.at, one.seconds))
     for key in list(dict.fromkeys(one.execution for one in found if one.execution))[:_STORIES]:
         _say("story", execution=key, **story(known, key))
-    _figures(course, known, recovered, left, Counter(one.check for one in found), len(slow))
+    _figures(course, known, recovered, still, left, Counter(one.check for one in found), len(slow))
     return 1 if found or slow or left else 0
 
 
@@ -148,7 +154,13 @@ def _around(course: Any, at: float, seconds: float) -> list[str]:
 
 
 def _figures(
-    course: Any, known: Any, recovered: list[Any], left: int, found: Counter[str], slow: int
+    course: Any,
+    known: Any,
+    recovered: list[Any],
+    still: list[Any],
+    left: int,
+    found: Counter[str],
+    slow: int,
 ) -> None:
     journal, seconds = course.journal, [one.seconds for one in recovered]
     runs = [run for ended in known.executions.values() for run in ended.runs.values()]
@@ -174,6 +186,8 @@ def _figures(
         recovery_max=round(max(seconds), 2) if seconds else None,
         postgres_down_seconds=_total(course.plant.postgres.down),
         unled_seconds=_total(course.plant.unled),
+        longest_stall=round(still[0].seconds, 2) if still else None,
+        longest_idle=round(max(one.idle for one in still), 2) if still else None,
         recovery_bound=LEASE_SECONDS + _SLACK_SECONDS,
         too_slow=slow,
         stuck=left,

@@ -16,6 +16,9 @@ from typing import Any
 from .faults import Strike
 from .history import Change
 
+# How long a worker needs to begin, with the machine busy; and Redis's clients to try again.
+_GRACE_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -50,17 +53,61 @@ def recoveries(
                 yield Recovery(strike.kind, key, node, strike.at, seconds)
 
 
-def stalls(changes: list[Change], down: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the longest times in which no node began, with their beginnings, the longest first.
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A time in which no node began.
 
-    While all workers are struck at once nobody begins anything, so that these are to be looked at
-    beside the faults; what is taken off is the same as of recoveries.
+    Attributes:
+        seconds: How long; less what is taken off of recoveries.
+        idle: For how much of it, at one stretch, a worker had not been struck, nor anything that
+            all need, and its processes had had time to begin.
+    """
+
+    at: float
+    seconds: float
+    idle: float
+
+
+def stalls(
+    strikes: list[Strike],
+    changes: list[Change],
+    workers: list[str],
+    down: list[tuple[float, float]],
+) -> list[Stall]:
+    """Return the times in which no node began while faults struck, the longest first.
+
+    While all workers are struck at once nobody begins anything; while one is whole, it should.
     """
     nodes = (change for change in changes if change.run_id is not None)
     begun = [change.at.timestamp() for change in nodes if change.became == "running"]
-    times = pairwise(sorted(begun))
-    found = [(until - since - _overlap(since, until, down), since) for since, until in times]
-    return [(since, seconds) for seconds, since in sorted(found, reverse=True)[:3]]
+    last = max((strike.at for strike in strikes), default=0.0)
+    found = [
+        Stall(
+            since,
+            until - since - _overlap(since, until, down),
+            max(_longest_free(since, until, [*_spoilt(strikes, name), *down]) for name in workers),
+        )
+        for since, until in pairwise(sorted(begun))
+        if since < last
+    ]
+    return sorted(found, key=lambda stall: -stall.seconds)
+
+
+def _spoilt(strikes: list[Strike], worker: str) -> Iterator[tuple[float, float]]:
+    """Yield when a worker could not be expected to work, which some seconds after a fault it is."""
+    for strike in strikes:
+        if strike.target in (worker, ""):
+            lasts = 0.0 if strike.kind == "skew the clock" else strike.seconds
+            yield strike.at, strike.at + lasts + _GRACE_SECONDS
+
+
+def _longest_free(begin: float, end: float, taken: list[tuple[float, float]]) -> float:
+    """Return the longest stretch of a time that lies outside of others, which may overlap."""
+    longest, free_since = 0.0, begin
+    for since, until in sorted(taken):
+        longest = max(longest, min(since, end) - free_since)
+        free_since = max(free_since, until)
+    return max(longest, end - free_since)
 
 
 def _spells(changes: list[Change]) -> Iterator[tuple[Change, float]]:

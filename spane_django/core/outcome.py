@@ -153,7 +153,15 @@ class AskApproval(Wait):
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker that held the claim died before it could answer."""
+    """The attempt was cut short by what befell its worker, not by what it did.
+
+    Attributes:
+        type: What it is called where failures are listed.
+        reason: What befell it.
+    """
+
+    type: str = "WorkerLost"
+    reason: str = "its worker died while running it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ class Policy:
         error_nodes: The children that a final failure leads to, with the error as their data;
             none: it leads nowhere.
         usual_nodes: What a success chooses that says nothing itself; None: every child.
-        max_losses: So many workers may die while running the node before it is given up.
+        max_losses: So many of its attempts may be lost, with their workers or their transactions,
+            before the node is given up.
     """
 
     retry: Retry = DEFAULT
@@ -56,7 +57,7 @@ class Verdict(NamedTuple):
         available_at: When it may run again; None keeps its place in the queue, or waits until
             something happens.
         wait: What a deferred node waits for.
-        is_lost: Whether the attempt ended with its worker.
+        is_lost: Whether the attempt was lost, with its worker or its transaction.
     """
 
     event: NodeEvent
@@ -91,17 +92,17 @@ def judge(
         case Returned():
             return Verdict(event=NodeEvent.RETURNED, budget=budget)
         case Lost():
-            return _lost(policy, budget, now)
+            return _lost(outcome, policy, budget, now)
         case Failure():
             return _failed(outcome, policy, budget, now=now, chance=chance)
         case _:
             assert_never(outcome)
 
 
-def _lost(policy: Policy, budget: Budget, now: datetime) -> Verdict:
+def _lost(outcome: Lost, policy: Policy, budget: Budget, now: datetime) -> Verdict:
     used = Budget(failures=budget.failures, losses=budget.losses + 1)
-    message = f"its worker died while running it ({used.losses} of {policy.max_losses})"
-    failure = Failure(message=message, type="WorkerLost")
+    message = f"{outcome.reason} ({used.losses} of {policy.max_losses})"
+    failure = Failure(message=message, type=outcome.type)
     if used.losses >= policy.max_losses:
         return _for_good(failure, policy, used, is_lost=True)
     return Verdict(

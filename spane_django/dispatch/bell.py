@@ -4,15 +4,15 @@ A bell puts `RUNG` into the drain's queue of events.  The Redis bell waits in Re
 idle worker asks the database nothing; without Redis, the polling bell rings by the clock.
 
 Keys of a queue: ``listening``, the drains with room (a sorted set by the time until when each is
-to be believed); ``bells``, one token per ring that a listening drain is to take; ``queued``, a
-marker that an RQ job for one more drain lies in the queue.
+to be believed); ``bells``, one token per ring that a listening drain is to take; ``queued``, the RQ
+job that was enqueued for one more drain, and when.  Times are those of Redis: machines' clocks may
+be wrong.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -24,29 +24,43 @@ logger = logging.getLogger("spane_django.dispatch")
 RUNG = object()
 
 # How long a listener is believed, and how long it waits in Redis before it says so again.
-_BELIEVED_SECONDS = 3.0
+_BELIEVED_SECONDS = 3
 _WAIT_SECONDS = 1
-# One more drain job is enqueued at most this often while all workers are busy.
-QUEUED_SECONDS = 60
+# How long a job may take from here into RQ's list, and from an idle worker's hands to its drain.
+# One that is neither there nor so young has been lost: its worker was killed as it began, or the
+# list was emptied.
+_YOUNG_SECONDS = 2
 
 # Rings a listening drain if there is one whose ring is not already waiting for it.
-# Returns 1 if there is none and the caller must enqueue a drain job.
-RING = """
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+# Returns 1 if there is none and the caller must enqueue a drain job, by the id given.
+RING = f"""
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('ZCARD', KEYS[1]) > redis.call('LLEN', KEYS[2]) then
   redis.call('LPUSH', KEYS[2], '1')
   redis.call('EXPIRE', KEYS[2], 60)
   return 0
 end
-if redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[2]) then return 1 end
-return 0
+local queued = redis.call('HMGET', KEYS[3], 'job', 'at')
+if queued[1] then
+  if now < queued[2] + {_YOUNG_SECONDS} then return 0 end
+  if redis.call('LPOS', KEYS[4], queued[1]) then return 0 end
+end
+redis.call('HSET', KEYS[3], 'job', ARGV[1], 'at', now)
+redis.call('EXPIRE', KEYS[3], 3600)
+return 1
 """
 
+# Says that the job of a drain has begun, so that the next ring may enqueue another one.
+BEGIN = """
+if redis.call('HGET', KEYS[1], 'job') == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
 
 # Says that a drain listens.  Returns 1 if a ring has found nobody who did: its job may have to
 # wait until this very drain ends, so that this one must look itself.
-LISTEN = """
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+LISTEN = f"""
+redis.call('ZADD', KEYS[1], redis.call('TIME')[1] + {_BELIEVED_SECONDS}, ARGV[1])
 return redis.call('EXISTS', KEYS[2])
 """
 
@@ -144,8 +158,7 @@ class RedisBell:
             logger.debug("Redis does not answer: %s", error)
 
     def _announce(self) -> bool:
-        until = time.time() + _BELIEVED_SECONDS
-        return bool(self._say(keys=[self._listening, self._queued], args=[until, self._name]))
+        return bool(self._say(keys=[self._listening, self._queued], args=[self._name]))
 
     def _leave(self) -> None:
         try:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, cast
+from uuid import uuid4
 
 import django_rq
 from django.core.signals import setting_changed
@@ -26,7 +27,7 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 
 from ..conf import settings
-from .bell import QUEUED_SECONDS, RING, Bell, RedisBell, keys
+from .bell import BEGIN, RING, Bell, RedisBell, keys
 from .drain import Drain
 
 logger = logging.getLogger("spane_django.dispatch")
@@ -53,7 +54,9 @@ def drain(queue: str) -> int:
     """Drain a queue: what the RQ job does.  Returns how many node runs were settled."""
     close_old_connections()
     redis = redis_of(queue)
-    redis.delete(keys(queue)[2])
+    job = get_current_job()
+    if job is not None:
+        _begin_script(queue)(keys=[keys(queue)[2]], args=[job.id])
     stop = _StopFlag(redis)
     name = f"{os.uname().nodename}:{os.getpid()}"
 
@@ -105,12 +108,11 @@ def queue_of(name: str) -> Any:
 
 
 def _ring_or_enqueue(queue: str) -> None:
-    target = queue_of(queue)
-    ring = _ring_script(queue)
-    if ring(keys=list(keys(queue)), args=[time.time(), QUEUED_SECONDS]):
+    target, job_id = queue_of(queue), str(uuid4())
+    if _ring_script(queue)(keys=[*keys(queue), target.key], args=[job_id]):
         # No timeout of RQ's: a drain ends its slice by itself and waits for nodes in flight.
         target.enqueue_call(
-            drain, args=(queue,), timeout=-1, result_ttl=0, failure_ttl=3_600,
+            drain, args=(queue,), job_id=job_id, timeout=-1, result_ttl=0, failure_ttl=3_600,
             description=f"drain of workflow nodes in '{queue}'",
         )  # fmt: skip
 
@@ -126,6 +128,11 @@ def _complain(queue: str, message: str) -> None:
 @lru_cache(maxsize=64)
 def _ring_script(queue: str) -> Any:
     return redis_of(queue).register_script(RING)
+
+
+@lru_cache(maxsize=64)
+def _begin_script(queue: str) -> Any:
+    return redis_of(queue).register_script(BEGIN)
 
 
 class _StopFlag:
@@ -158,3 +165,4 @@ def _forget(*, setting: str, **_: object) -> None:
     if setting == "RQ_QUEUES":
         queue_of.cache_clear()
         _ring_script.cache_clear()
+        _begin_script.cache_clear()

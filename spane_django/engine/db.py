@@ -175,6 +175,18 @@ def steadily(read: Callable[[], Returned]) -> Returned:
             time.sleep(PAUSE_SECONDS)
 
 
+def is_passing(error: BaseException) -> bool:
+    """Say whether a transaction failed because of what befell the database or its connection.
+
+    Then the same may hold another time: the connection ended, the server was away, or it chose
+    this transaction as the one to give way.
+    """
+    if not isinstance(error, (OperationalError, InterfaceError, InternalError)):
+        return False
+    code = getattr(error.__cause__, "sqlstate", None)
+    return code in _TRANSIENT or code == _TIMED_OUT or _is_away(error)
+
+
 def on_commit(function: Callable[[], object]) -> None:
     """Call ``function`` once the current transaction has committed; its errors are logged."""
     transaction.on_commit(function, using=alias(), robust=True)

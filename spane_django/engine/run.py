@@ -30,11 +30,11 @@ from . import tracing
 from .ahead import pure_successors, run_ahead
 from .claim import Claim
 from .context import Journal, context_of
-from .db import drop_broken_connections
+from .db import drop_broken_connections, is_passing
 from .finished import Finished
 from .inputs import Received
 from .payloads import is_large, store, stored
-from .transactional import in_one_transaction
+from .transactional import in_one_transaction, transaction_lost
 from .versions import PreparedNode, prepared
 
 TRACEBACK_CHARACTERS = 8_000
@@ -138,7 +138,8 @@ def run(work: Work, *, clock: Clock = utc_now, runs_ahead: bool = True) -> Finis
 def _failed(
     work: Work, journal: Journal, error: BaseException, began: datetime, clock: Clock
 ) -> Finished:
-    outcome, now = failure_of(error, journal.secrets.hide), clock()
+    failure, now = failure_of(error, journal.secrets.hide), clock()
+    outcome = transaction_lost(failure.message) if is_passing(error) else failure
     return Finished(claim=work.claim, outcome=outcome, started_at=began, finished_at=now)
 
 

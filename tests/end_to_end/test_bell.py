@@ -11,10 +11,11 @@ import pytest
 from redis import Redis
 
 from spane_django.dispatch import embedded
-from spane_django.dispatch.bell import QUEUED_SECONDS, RING, RUNG, RedisBell, keys
+from spane_django.dispatch.bell import BEGIN, RING, RUNG, RedisBell, keys
 
 DEADLINE = 10  # seconds
 LISTENING, _BELLS, QUEUED = keys("spane")
+JOBS = "rq:queue:spane"
 
 pytestmark = pytest.mark.end_to_end
 
@@ -35,10 +36,18 @@ class Site:
             pass_on=lambda: self.passed_on.put(RUNG),
         )
 
-    def wake(self) -> bool:
+    def wake(self, job: str = "job") -> bool:
         """Ring as `spane_django.dispatch.rq.wake` does; say whether a job must be enqueued."""
         script = self.redis.register_script(RING)
-        return bool(script(keys=list(keys("spane")), args=[time.time(), QUEUED_SECONDS]))
+        return bool(script(keys=[*keys("spane"), JOBS], args=[job]))
+
+    def begin(self, job: str) -> None:
+        """Begin a drain as its job does."""
+        self.redis.register_script(BEGIN)(keys=[QUEUED], args=[job])
+
+    def age(self) -> None:
+        """Let it be a minute since the last job was enqueued."""
+        self.redis.hset(QUEUED, "at", time.time() - 60)
 
     def hears(self) -> bool:
         try:
@@ -104,3 +113,48 @@ def test_a_drain_with_nothing_missed_is_left_in_peace(site: Site) -> None:
 
     assert site.redis.zscore(LISTENING, "drain-1") > time.time()
     assert site.heard.empty()
+
+
+def test_a_job_that_lies_in_the_queue_is_waited_for_however_long(site: Site) -> None:
+    site.wake("job")
+    site.redis.rpush(JOBS, "other", "job")
+    site.age()
+
+    assert not site.wake()
+
+
+def test_a_job_that_was_lost_before_its_drain_began_is_enqueued_again(site: Site) -> None:
+    site.wake("job")
+    site.redis.rpush(JOBS, "job")
+    site.redis.lpop(JOBS)
+    assert not site.wake()
+
+    site.age()
+
+    assert site.wake()
+
+
+def test_once_a_drain_has_begun_the_next_one_may_be_enqueued(site: Site) -> None:
+    site.wake("job")
+
+    site.begin("job")
+
+    assert site.wake()
+
+
+def test_a_drain_that_begins_leaves_the_next_one_its_place(site: Site) -> None:
+    site.wake("next")
+
+    site.begin("job")
+
+    assert not site.wake()
+
+
+def test_a_machine_with_a_wrong_clock_keeps_nobody_from_being_woken(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    site.bell.listen(True)
+
+    assert not site.wake()
+    assert site.hears()

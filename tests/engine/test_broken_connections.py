@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
 import pytest
+from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, transaction
 
 from spane_django.core.errors import SpaneError
 from spane_django.engine.reading import read
 from spane_django.models import Attempt, Execution
-from spane_django.nodes.base import Context
-from tests.engine.helpers import Machine, outputs, status
+from spane_django.nodes.base import Context, Node, registry
+from tests.doubles import bodies
+from tests.engine.helpers import Machine, node_run, outputs, status
 from tests.engine.threads import DEADLINE, elsewhere
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+
+
+@registry.register
+class WritesNode(Node):
+    """Runs what the test says, in the transaction of its settlement."""
+
+    type = "writes"
+    is_transactional = True
+
+    def execute(self, ctx: Context) -> Any:
+        return bodies[ctx.node_id](ctx)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +63,54 @@ def test_a_node_reads_results_whatever_happens_to_its_connection(machine: Machin
 
     assert (status(key), outputs(key)["c"]) == ("completed", {"n": 1})
     assert not Attempt.objects.exists()
+
+
+def _asks_in_vain() -> object:
+    cut()
+    return Group.objects.count()
+
+
+def _hears_of_nothing() -> object:
+    cut()
+    return {"said": "ok"}
+
+
+def _goes_on_regardless() -> object:
+    with suppress(OperationalError):
+        _asks_in_vain()
+    return {"said": "ok"}
+
+
+@pytest.mark.parametrize("ends", [_asks_in_vain, _hears_of_nothing, _goes_on_regardless])
+def test_a_transactional_node_whose_transaction_ended_runs_again_and_has_not_failed(
+    machine: Machine, does, ends: Callable[[], object]
+):
+    def body(ctx: Context) -> object:
+        Group.objects.create(name=f"{ctx.node_id} {ctx.attempt}")
+        return ends() if ctx.attempt == 1 else {"said": "ok"}
+
+    does["write"] = body
+    key = machine.begin(
+        {"write": []}, types={"write": "writes"}, nodes={"write": {"config": {"retries": 0}}}
+    )
+
+    machine.drain()
+
+    assert (status(key), outputs(key)["write"]) == ("completed", {"said": "ok"})
+    assert list(Group.objects.values_list("name", flat=True)) == ["write 2"]
+    assert (node_run(key, "write").failures, node_run(key, "write").losses) == (0, 1)
+    assert Attempt.objects.get().error_type == "TransactionLost"
+
+
+def test_a_transactional_node_that_ends_its_own_connection_is_given_up(machine: Machine, does):
+    does["write"] = lambda ctx: cut()
+    key = machine.begin({"write": []}, types={"write": "writes"})
+
+    machine.drain()
+
+    run = node_run(key, "write")
+    assert (status(key), run.error_type, run.losses) == ("failed", "TransactionLost", 3)
+    assert run.error_message.startswith("the database ended its transaction: ")
 
 
 def test_amid_a_transaction_nothing_is_asked_again():
