@@ -102,6 +102,24 @@ def test_a_transactional_node_whose_transaction_ended_runs_again_and_has_not_fai
     assert Attempt.objects.get().error_type == "TransactionLost"
 
 
+def test_a_transactional_node_that_fails_of_itself_has_failed_whatever_became_of_its_connection(
+    machine: Machine, does
+):
+    def body(ctx: Context) -> object:
+        _goes_on_regardless()
+        raise ValueError("no such thing")
+
+    does["write"] = body
+    key = machine.begin(
+        {"write": []}, types={"write": "writes"}, nodes={"write": {"config": {"retries": 0}}}
+    )
+
+    machine.drain()
+
+    run = node_run(key, "write")
+    assert (status(key), run.error_type, run.losses) == ("failed", "ValueError", 0)
+
+
 def test_a_transactional_node_that_ends_its_own_connection_is_given_up(machine: Machine, does):
     does["write"] = lambda ctx: cut()
     key = machine.begin({"write": []}, types={"write": "writes"})
