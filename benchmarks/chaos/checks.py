@@ -27,7 +27,8 @@ from .servers import Answers
 # What bodies raise, what timeouts and the built-in nodes make of what went wrong.
 _EXPECTED_ERRORS = frozenset(
     {"ChaosError", "ChaosFailure", "NodeTimeout", "NodeError", "HttpError", "HttpStatusError",
-     "Permanent", "ChildFailed", "TooManyFailures", "Rejected", "WorkerLost"}
+     "Permanent", "ChildFailed", "TooManyFailures", "Rejected", "WorkerLost",
+     "TransactionLost"}
 )  # fmt: skip
 _CHILD = "child"
 
@@ -125,8 +126,8 @@ def _answer_fault(run: Run, bodies: list[Body]) -> str:
     if not mine:
         return f"attempt {run.attempt} is recorded as {run.status}, and no body has run it"
     if run.status == "failed" or _is_handled(run):
-        if run.error_type == "WorkerLost":
-            return "it was given up because its workers died"
+        if run.error_type in ("WorkerLost", "TransactionLost"):
+            return "it was given up because its attempts were lost"
         bad = {"", "fail", "raise"}
         is_told = any(body.answer in bad for body in mine)
         if run.error_type == "NodeTimeout":
@@ -275,9 +276,7 @@ def _attempts(database: psycopg.Connection[Any]) -> Iterator[Violation]:
     query = (
         "SELECT a.error_type, a.error_message, r.execution_id, r.node_id"
         " FROM spane_django_attempt a JOIN spane_django_noderun r ON r.id = a.node_run_id"
-        # What such a body itself asks the database breaks with its connection, as it may.
-        " WHERE NOT a.error_type = ANY(%s) AND NOT (r.node_type = 'chaos-effect'"
-        "  AND a.error_type IN ('OperationalError', 'InterfaceError', 'InternalError'))"
+        " WHERE NOT a.error_type = ANY(%s)"
     )
     for name, message, execution_id, node_id in database.execute(query, [list(_EXPECTED_ERRORS)]):
         yield Violation("error", f"{name}: {message[:300]}", str(execution_id), node_id)
