@@ -1,4 +1,4 @@
-"""Node types whose behaviour a test decides: ``call`` runs a function of the test by node id."""
+"""Node types whose behaviour a test decides: they run a function of the test by node id."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ class CallNode(Node):
 
     def execute(self, ctx: Context) -> Any:
         return bodies.get(ctx.node_id, _name)(ctx)
+
+
+@registry.register
+class WriteNode(CallNode):
+    """Does so in the transaction of its settlement."""
+
+    type = "write"
+    is_transactional = True
 
 
 def _name(ctx: Context) -> dict[str, str]:

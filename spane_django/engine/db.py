@@ -28,8 +28,8 @@ Returned = TypeVar("Returned")
 
 # PostgreSQL's codes of "try again": serialization_failure and deadlock_detected.
 _TRANSIENT = frozenset({"40001", "40P01"})
-# Its idle_in_transaction_session_timeout.
-_TIMED_OUT = "25P03"
+# Its idle_in_transaction_session_timeout, and its lock_timeout.
+_TIMED_OUT, _WAITED_TOO_LONG = "25P03", "55P03"
 _TRIES = 3
 # Its codes of "not now": connection_exception, and what a server says that shuts down or starts.
 _NOT_NOW = ("08", "57P")
@@ -93,18 +93,21 @@ def dedicate(*, by_index: bool = True) -> None:
     """
     mine = connection()
     if mine.vendor == "postgresql" and settings.PREPARE_STATEMENTS:
-        patience = f"SET lock_timeout = {int(settings.LEASE_SECONDS * 500)}"
-        statements = f"SET {_idle_timeout()}; {patience}; " + (_BY_INDEX if by_index else "")
+        statements = f"{_timeouts('SET')} {_BY_INDEX if by_index else ''}"
         setattr(mine, _SAID, statements)
         if mine.connection is not None:
             _dedicate_again(mine)
 
 
 def let_go_when_silent() -> None:
-    """Let what the current transaction locks go if its process falls silent for a lease."""
+    """Say of the current transaction alone what `dedicate` says of a connection.
+
+    From here on it lets go of what it locks when its process falls silent for a lease, and waits
+    for others no longer than half of that.
+    """
     if connection().vendor == "postgresql":
         with connection().cursor() as cursor:
-            cursor.execute(f"SET LOCAL {_idle_timeout()}")
+            cursor.execute(_timeouts("SET LOCAL"))
 
 
 def drop_broken_connections() -> None:
@@ -178,13 +181,13 @@ def steadily(read: Callable[[], Returned]) -> Returned:
 def is_passing(error: BaseException) -> bool:
     """Say whether a transaction failed because of what befell the database or its connection.
 
-    Then the same may hold another time: the connection ended, the server was away, or it chose
-    this transaction as the one to give way.
+    Then the same may hold another time: the connection ended, the server was away, another one
+    held a lock for too long, or this transaction was chosen as the one to give way.
     """
     if not isinstance(error, (OperationalError, InterfaceError, InternalError)):
         return False
     code = getattr(error.__cause__, "sqlstate", None)
-    return code in _TRANSIENT or code == _TIMED_OUT or _is_away(error)
+    return code in _TRANSIENT | {_TIMED_OUT, _WAITED_TOO_LONG} or _is_away(error)
 
 
 def on_commit(function: Callable[[], object]) -> None:
@@ -204,9 +207,10 @@ def _is_away(error: Exception) -> bool:
     return cause is not None and (code is None or code.startswith(_NOT_NOW))
 
 
-def _idle_timeout() -> str:
-    milliseconds = int(settings.LEASE_SECONDS * 1_000)
-    return f"idle_in_transaction_session_timeout = {milliseconds}"
+def _timeouts(say: str) -> str:
+    lease = int(settings.LEASE_SECONDS * 1_000)
+    silent = f"{say} idle_in_transaction_session_timeout = {lease};"
+    return f"{silent} {say} lock_timeout = {lease // 2};"
 
 
 @receiver(connection_created, dispatch_uid="spane_django.engine.db")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -13,23 +12,11 @@ from django.db import OperationalError, connection, transaction
 from spane_django.core.errors import SpaneError
 from spane_django.engine.reading import read
 from spane_django.models import Attempt, Execution
-from spane_django.nodes.base import Context, Node, registry
-from tests.doubles import bodies
+from spane_django.nodes.base import Context
 from tests.engine.helpers import Machine, node_run, outputs, status
 from tests.engine.threads import DEADLINE, elsewhere
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
-
-
-@registry.register
-class WritesNode(Node):
-    """Runs what the test says, in the transaction of its settlement."""
-
-    type = "writes"
-    is_transactional = True
-
-    def execute(self, ctx: Context) -> Any:
-        return bodies[ctx.node_id](ctx)
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +78,7 @@ def test_a_transactional_node_whose_transaction_ended_runs_again_and_has_not_fai
 
     does["write"] = body
     key = machine.begin(
-        {"write": []}, types={"write": "writes"}, nodes={"write": {"config": {"retries": 0}}}
+        {"write": []}, types={"write": "write"}, nodes={"write": {"config": {"retries": 0}}}
     )
 
     machine.drain()
@@ -111,7 +98,7 @@ def test_a_transactional_node_that_fails_of_itself_has_failed_whatever_became_of
 
     does["write"] = body
     key = machine.begin(
-        {"write": []}, types={"write": "writes"}, nodes={"write": {"config": {"retries": 0}}}
+        {"write": []}, types={"write": "write"}, nodes={"write": {"config": {"retries": 0}}}
     )
 
     machine.drain()
@@ -122,7 +109,7 @@ def test_a_transactional_node_that_fails_of_itself_has_failed_whatever_became_of
 
 def test_a_transactional_node_that_ends_its_own_connection_is_given_up(machine: Machine, does):
     does["write"] = lambda ctx: cut()
-    key = machine.begin({"write": []}, types={"write": "writes"})
+    key = machine.begin({"write": []}, types={"write": "write"})
 
     machine.drain()
 

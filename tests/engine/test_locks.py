@@ -313,6 +313,23 @@ def test_a_transactional_node_that_falls_silent_lets_go_of_its_execution(setting
         assert there(timeouts).result(DEADLINE) == ("300ms", "0")
 
 
+def test_a_transactional_node_waits_for_its_execution_no_longer_than_half_a_lease(
+    machine: Machine, settings
+):
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.4, "HEARTBEAT_SECONDS": 0.1}
+    key = machine.begin({"write": []}, types={"write": "write"})
+    claims = machine.claim()
+
+    with elsewhere() as there, holding(EXECUTION, key):
+        (finished,) = there(lambda: machine.run(claims)).result(DEADLINE)
+    machine.settle([finished])
+    machine.drain()
+
+    assert finished.outcome.type == "TransactionLost"
+    assert "lock timeout" in finished.outcome.reason
+    assert status(key) == "completed"
+
+
 def test_a_dedicated_connection_that_is_replaced_is_dedicated_again():
     def reconnected() -> str:
         dedicate()
