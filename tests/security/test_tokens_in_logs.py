@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core import mail
@@ -117,6 +118,8 @@ def test_a_job_names_its_queue_and_nothing_else(
     enqueued: list[dict[str, Any]] = []
 
     class Queue:
+        key = "rq:queue:spane"
+
         def enqueue_call(self, function: Any, **job: Any) -> None:
             enqueued.append({"function": function.__name__, **job})
 
@@ -130,6 +133,7 @@ def test_a_job_names_its_queue_and_nothing_else(
     (job,) = enqueued
     assert (job["args"], job["description"]) == (("spane",), "drain of workflow nodes in 'spane'")
     assert not job.keys() & {"kwargs", "meta"}
+    assert str(UUID(job["job_id"])) == job["job_id"]
 
 
 @pytest.mark.parametrize(
