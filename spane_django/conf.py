@@ -44,8 +44,8 @@ class Settings:
             deploys and other jobs get their turn.
         HEARTBEAT_SECONDS: How often a worker says that it lives.
         LEASE_SECONDS: A worker silent for so long is taken for dead and its nodes run again.
-        MAX_LOSSES: A node is given up when so many of its attempts were lost, with their workers or
-            (transactional ones) with their transactions.
+        MAX_LOSSES: A node is given up when so many of its attempts were lost, with their workers,
+            (transactional ones) with their transactions, or with the database as they read from it.
         SWEEP_SECONDS: How often the scheduler looks for what nobody woke.
         SHUTDOWN_SECONDS: How long a stopping worker waits for its nodes in flight.
         MAX_NODES: The most nodes of a definition.

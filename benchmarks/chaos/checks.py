@@ -27,9 +27,9 @@ from .servers import Answers
 # What bodies raise, what timeouts and the built-in nodes make of what went wrong.
 _EXPECTED_ERRORS = frozenset(
     {"ChaosError", "ChaosFailure", "NodeTimeout", "NodeError", "HttpError", "HttpStatusError",
-     "Permanent", "ChildFailed", "TooManyFailures", "Rejected", "WorkerLost",
-     "TransactionLost"}
+     "Permanent", "ChildFailed", "TooManyFailures", "Rejected"}
 )  # fmt: skip
+_LOST = frozenset({"WorkerLost", "TransactionLost", "DatabaseLost"})
 _CHILD = "child"
 
 
@@ -126,7 +126,7 @@ def _answer_fault(run: Run, bodies: list[Body]) -> str:
     if not mine:
         return f"attempt {run.attempt} is recorded as {run.status}, and no body has run it"
     if run.status == "failed" or _is_handled(run):
-        if run.error_type in ("WorkerLost", "TransactionLost"):
+        if run.error_type in _LOST:
             return "it was given up because its attempts were lost"
         bad = {"", "fail", "raise"}
         is_told = any(body.answer in bad for body in mine)
@@ -278,7 +278,9 @@ def _attempts(database: psycopg.Connection[Any]) -> Iterator[Violation]:
         " FROM spane_django_attempt a JOIN spane_django_noderun r ON r.id = a.node_run_id"
         " WHERE NOT a.error_type = ANY(%s)"
     )
-    for name, message, execution_id, node_id in database.execute(query, [list(_EXPECTED_ERRORS)]):
+    for name, message, execution_id, node_id in database.execute(
+        query, [[*_EXPECTED_ERRORS, *_LOST]]
+    ):
         yield Violation("error", f"{name}: {message[:300]}", str(execution_id), node_id)
 
 

@@ -153,11 +153,11 @@ class AskApproval(Wait):
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The attempt was cut short by what befell its worker, not by what it did.
+    """The attempt was cut short by what befell its worker or the database, not by what it did.
 
     Attributes:
         type: What it is called where failures are listed.
-        reason: What befell it.
+        reason: What befell.
     """
 
     type: str = "WorkerLost"

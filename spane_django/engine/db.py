@@ -48,6 +48,10 @@ _BY_INDEX = (
 )
 
 
+class DatabaseLost(OperationalError):
+    """The database did not answer what was read from it, though it was asked again and again."""
+
+
 def alias() -> str:
     """Return the database of executions; all tables of this package live in one."""
     return router.db_for_write(Execution)
@@ -163,16 +167,17 @@ def steadily(read: Callable[[], Returned]) -> Returned:
     Not inside a transaction: that is gone with its connection.
 
     Raises:
-        OperationalError, InterfaceError: it stayed away, or refused.
+        DatabaseLost: it stayed away.
     """
     give_up = time.monotonic() + settings.LEASE_SECONDS
     while True:
         try:
             return read()
         except (OperationalError, InterfaceError) as error:
-            is_lasting = connection().in_atomic_block or not _is_away(error)
-            if is_lasting or time.monotonic() > give_up:
+            if not _is_away(error):
                 raise
+            if connection().in_atomic_block or time.monotonic() > give_up:
+                raise DatabaseLost(str(error)) from error.__cause__
             logger.warning("the database does not answer, reading again: %s", error)
             drop_broken_connections()
             time.sleep(PAUSE_SECONDS)

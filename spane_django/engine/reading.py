@@ -4,7 +4,8 @@ Django refuses to query on the thread of an event loop.  An ``async`` node that 
 node's data is given them all the same: one thread per process reads for all of them, and the
 loop waits the moment that takes.
 
-A database that is away for a moment is not the node's failure: it is asked again.
+A database that is away is not the node's failure: it is asked again, as long as a lease lasts, and
+the attempt is lost if that was in vain (`db.DatabaseLost`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ Read = TypeVar("Read")
 
 
 def read(query: Callable[[], Read]) -> Read:
-    """Return what ``query`` returns, called on this thread if it may query, else on the reader."""
+    """Return what ``query`` returns, called on this thread if it may query, else on the reader.
+
+    Raises:
+        DatabaseLost: the database stayed away.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,8 +1,9 @@
 """Running: the one place where a node's code is called.
 
 Whatever that code does, an answer comes back: data, an answer of `core.outcome`, or a failure
-made of the exception.  The traceback that is kept is bounded and holds no local variables, and
-nothing that is kept holds a secret that the node has opened (see `opened`).
+made of the exception.  If the database stayed away while the engine read for the node, the attempt
+is lost, as with its worker.  The traceback that is kept is bounded and holds no local variables,
+and nothing that is kept holds a secret that the node has opened (see `opened`).
 Nothing here writes to the engine's tables; a node that asks for other nodes' results or for the
 execution's input reads them on its own thread's connection.
 """
@@ -21,7 +22,7 @@ from typing import Any
 from ..clock import machine_time
 from ..conf import settings
 from ..core.json import UnstorableValue, encode, printable
-from ..core.outcome import Delay, Failure, Outcome, Permanent, Result, Wait
+from ..core.outcome import Delay, Failure, Lost, Outcome, Permanent, Result, Wait
 from ..core.running import RUNNING
 from ..core.waiting import check_wait
 from ..nodes.base import Context, Node, registry
@@ -30,7 +31,7 @@ from . import tracing
 from .ahead import pure_successors, run_ahead
 from .claim import Claim
 from .context import Journal, context_of
-from .db import drop_broken_connections, is_passing
+from .db import DatabaseLost, drop_broken_connections, is_passing
 from .finished import Finished
 from .inputs import Received
 from .payloads import is_large, store, stored
@@ -161,7 +162,7 @@ def _call(work: Work, journal: Journal, clock: Clock) -> Finished:
         node, ctx = _prepare(work, journal, started_at)
         outcome, output = _kept(*_accept(node.execute(ctx), work, journal), now=started_at)
     except BaseException as error:
-        outcome, output = failure_of(error, journal.secrets.hide), "null"
+        outcome, output = _broken_off(error, journal.secrets.hide), "null"
     finally:
         journal.secrets.close()
         drop_broken_connections()
@@ -212,7 +213,7 @@ async def _call_async(work: Work, clock: Clock) -> Finished:
         else:
             outcome, output = _kept(outcome, output, now=started_at)
     except BaseException as error:
-        outcome, output = failure_of(error, journal.secrets.hide), "null"
+        outcome, output = _broken_off(error, journal.secrets.hide), "null"
     finally:
         journal.secrets.close()
     return _finished(work, journal, outcome, output, started_at=started_at, clock=clock)
@@ -248,6 +249,14 @@ def failure_of(error: BaseException, hide: Hide = str) -> Failure:
         ),
         hide,
     )
+
+
+def _broken_off(error: BaseException, hide: Hide) -> Failure | Lost:
+    """Return how an attempt ended that an exception has ended."""
+    failure = failure_of(error, hide)
+    if isinstance(error, DatabaseLost):
+        return Lost(type=failure.type, reason=f"the database stayed away: {failure.message}")
+    return failure
 
 
 def _said(error: BaseException) -> str:

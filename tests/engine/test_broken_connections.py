@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 import pytest
 from django.contrib.auth.models import Group
@@ -50,6 +50,55 @@ def test_a_node_reads_results_whatever_happens_to_its_connection(machine: Machin
 
     assert (status(key), outputs(key)["c"]) == ("completed", {"n": 1})
     assert not Attempt.objects.exists()
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """The server is not to be reached meanwhile."""
+    cut()
+    where = connection.settings_dict
+    port, where["PORT"] = where["PORT"], "1"
+    try:
+        yield
+    finally:
+        where["PORT"] = port
+
+
+@pytest.mark.parametrize("is_amid", [False, True])
+def test_a_node_that_may_not_read_what_came_before_it_runs_again_and_has_not_failed(
+    machine: Machine, does, settings, is_amid: bool
+):
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.1, "HEARTBEAT_SECONDS": 0.01}
+
+    def reads(ctx: Context) -> object:
+        if ctx.attempt == 1:
+            with transaction.atomic() if is_amid else nullcontext(), away():
+                return ctx.previous_results["a"]
+        return ctx.previous_results["a"]
+
+    does["a"], does["c"] = lambda ctx: {"n": 1}, reads
+    key = machine.begin({"a": ["b"], "b": ["c"]}, nodes={"c": {"config": {"retries": 0}}})
+
+    machine.drain()
+
+    assert (status(key), outputs(key)["c"]) == ("completed", {"n": 1})
+    assert (node_run(key, "c").failures, node_run(key, "c").losses) == (0, 1)
+    lost = Attempt.objects.get()
+    assert lost.error_type == "DatabaseLost"
+    assert lost.error_message.startswith("the database stayed away: ")
+
+
+def test_what_a_node_asks_the_database_itself_is_its_own_to_answer_for(machine: Machine, does):
+    def body(ctx: Context) -> object:
+        with away():
+            return Group.objects.count()
+
+    does["a"] = body
+    key = machine.begin({"a": []}, nodes={"a": {"config": {"retries": 0}}})
+
+    machine.drain()
+
+    assert (status(key), node_run(key, "a").error_type) == ("failed", "OperationalError")
 
 
 def _asks_in_vain() -> object:

@@ -33,7 +33,7 @@ _ACTIVE = ("ready", "running", "waiting")
 _FINAL = ("completed", "failed", "skipped", "cancelled")
 
 # How attempts end at a fault: where the policy of a node lets it, it is tried again.
-_FAULTS = ("WorkerLost", "TransactionLost", "OperationalError", "InterfaceError")
+_FAULTS = ("WorkerLost", "TransactionLost", "DatabaseLost", "OperationalError", "InterfaceError")
 
 # Ids, instants, and how often a node was tried until it failed for good.
 _VARIES = re.compile(
