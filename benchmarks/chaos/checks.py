@@ -126,14 +126,15 @@ def _answer_fault(run: Run, bodies: list[Body]) -> str:
     if not mine:
         return f"attempt {run.attempt} is recorded as {run.status}, and no body has run it"
     if run.status == "failed" or _is_handled(run):
-        if run.error_type in _LOST:
+        error = _error_of(run)
+        if error in _LOST:
             return "it was given up because its attempts were lost"
         bad = {"", "fail", "raise"}
         is_told = any(body.answer in bad for body in mine)
-        if run.error_type == "NodeTimeout":
+        if error == "NodeTimeout":
             # Its own word comes too late: of a process that was frozen, say.
             is_told |= any(body.seconds >= LATE_SECONDS for body in mine)
-        return "" if is_told else f"it failed ({run.error_type}), but its bodies said ok"
+        return "" if is_told else f"it failed ({error}), but its bodies said ok"
     said = run.output.get("run") if isinstance(run.output, dict) else None
     body = answered(mine, said)
     if body is None:
@@ -155,6 +156,14 @@ def _web_fault(run: Run, given: list[str]) -> str:
 def _is_handled(run: Run) -> bool:
     """Say whether a failure was turned into data."""
     return isinstance(run.output, dict) and "_metadata" in run.output
+
+
+def _error_of(run: Run) -> str:
+    """Return the name of the error that a node run ended with, or its message in the data."""
+    if run.error_type or not isinstance(run.output, dict):
+        return run.error_type
+    message = str(run.output.get("error", ""))
+    return "NodeTimeout" if message.startswith("Node execution timed out") else message
 
 
 def _inputs(known: Evidence) -> Iterator[Violation]:

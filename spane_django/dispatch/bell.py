@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -74,7 +75,7 @@ class Bell(Protocol):
     """Rings while a drain listens."""
 
     def listen(self, wanted: bool) -> None:
-        """Say whether the drain has room for more."""
+        """Say whether the drain has room for more: at the end of each of its turns."""
 
     def close(self) -> None:
         """Ring no more."""
@@ -83,12 +84,16 @@ class Bell(Protocol):
 class RedisBell:
     """Waits in Redis on a thread of its own.
 
+    A drain that hangs in a turn, because the database does not answer it, hears no ring, and others
+    may be idle meanwhile.  So a ring after which it has not come round within a second or two is
+    passed on, and it listens no more until it has.
+
     Args:
         name: The drain's name.
         ring: Called with no arguments for each ring, from the bell's thread.
         should_stop: Asked about once a second whether the worker is to stop; then the bell
             rings once, so that the drain looks.
-        pass_on: Called for a ring that arrives after the bell was closed.
+        pass_on: Called for a ring that this drain does not hear, or hears too late.
     """
 
     def __init__(
@@ -109,11 +114,17 @@ class RedisBell:
         self._should_stop = should_stop
         self._pass_on = pass_on
         self._wanted = threading.Event()
+        self._has_come_round = threading.Event()
+        self._has_come_round.set()
+        self._rung_at = 0.0
+        self._is_aside = False
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spane-bell", daemon=True)
         self._thread.start()
 
     def listen(self, wanted: bool) -> None:
+        if not self._has_come_round.is_set():
+            self._has_come_round.set()
         if wanted == self._wanted.is_set():
             return
         if wanted:
@@ -127,6 +138,7 @@ class RedisBell:
     def close(self) -> None:
         self._closed.set()
         self._wanted.set()
+        self._has_come_round.set()
         self._leave()
 
     def _run(self) -> None:
@@ -140,15 +152,36 @@ class RedisBell:
                 self._closed.wait(_WAIT_SECONDS)
 
     def _wait(self) -> None:
+        if self._is_overdue():
+            self._step_aside()
+            self._has_come_round.wait(_WAIT_SECONDS)
+            return
         if not self._wanted.wait(_WAIT_SECONDS) or self._closed.is_set():
             return
-        self._announce()
+        if self._is_aside:
+            self._is_aside = False
+            self._enter()
+        else:
+            self._announce()
         if not self._redis.brpop([self._bells], timeout=_WAIT_SECONDS):
             return
         if self._closed.is_set():
             self._pass_on()
-        else:
-            self._ring()
+            return
+        if self._has_come_round.is_set():
+            self._has_come_round.clear()
+            self._rung_at = time.monotonic()
+        self._ring()
+
+    def _is_overdue(self) -> bool:
+        waits = not self._has_come_round.is_set()
+        return waits and time.monotonic() > self._rung_at + _WAIT_SECONDS
+
+    def _step_aside(self) -> None:
+        if not self._is_aside:
+            self._is_aside = True
+            self._leave()
+            self._pass_on()
 
     def _enter(self) -> None:
         try:

@@ -150,6 +150,37 @@ def test_a_drain_that_begins_leaves_the_next_one_its_place(site: Site) -> None:
     assert not site.wake()
 
 
+def test_a_ring_that_a_drain_has_not_come_round_to_is_passed_on_and_the_next_ones_go_elsewhere(
+    site: Site,
+) -> None:
+    site.bell.listen(True)
+    site.wake()
+    assert site.hears()
+
+    assert site.passed_on.get(timeout=DEADLINE) is RUNG
+
+    assert site.redis.zscore(LISTENING, "drain-1") is None
+    assert site.wake()
+    assert site.passed_on.empty()
+
+
+def test_a_drain_that_has_come_round_after_all_listens_again_and_looks_for_what_it_has_missed(
+    site: Site,
+) -> None:
+    site.bell.listen(True)
+    site.wake()
+    assert site.hears()
+    site.passed_on.get(timeout=DEADLINE)
+    assert site.wake()
+
+    site.bell.listen(True)
+
+    assert site.hears()
+    site.until_its_thread_waits()
+    assert not site.wake()
+    assert site.hears()
+
+
 def test_a_machine_with_a_wrong_clock_keeps_nobody_from_being_woken(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
