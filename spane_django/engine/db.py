@@ -37,7 +37,6 @@ _NOT_NOW = ("08", "57P")
 _NO_FILE = frozenset({5, 6, 10, 14})
 PAUSE_SECONDS = 0.2
 
-# Which threads have ever opened a connection.
 _threads = threading.local()
 
 # Where a connection of Django's keeps what it was told when it was dedicated.
@@ -118,12 +117,15 @@ def drop_broken_connections() -> None:
     """Drop this thread's broken connections, as Django does around a request.
 
     None amid a transaction: a node on a thread of its own is in none, one inside a test is.
-    Django's way to the connections takes a while, and most nodes never open one.
+    Django's way to the connections takes a while, and most nodes never open one.  It does not say
+    that one was opened if that broke before it was ready, but keeps it.
     """
-    if not getattr(_threads, "has_opened", False):
-        return
-    for each in connections.all(initialized_only=True):
-        if not each.in_atomic_block:
+    try:
+        mine = _threads.connections
+    except AttributeError:
+        mine = _threads.connections = connections.all()
+    for each in mine:
+        if each.connection is not None and not each.in_atomic_block:
             each.close_if_unusable_or_obsolete()
 
 
@@ -219,12 +221,7 @@ def _timeouts(say: str) -> str:
 
 
 @receiver(connection_created, dispatch_uid="spane_django.engine.db")
-def _opened(*, connection: Any, **_: object) -> None:
-    _threads.has_opened = True
-    _dedicate_again(connection)
-
-
-def _dedicate_again(connection: Any) -> None:
+def _dedicate_again(connection: Any, **_: object) -> None:
     if said := getattr(connection, _SAID, ""):
         with connection.cursor() as cursor:
             cursor.execute(said)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from spane_django.core.errors import SpaneError
+from spane_django.engine.db import drop_broken_connections
 from spane_django.engine.reading import read
 from spane_django.models import Attempt, Execution
 from spane_django.nodes.base import Context
@@ -165,6 +168,41 @@ def test_a_transactional_node_that_ends_its_own_connection_is_given_up(machine: 
     run = node_run(key, "write")
     assert (status(key), run.error_type, run.losses) == ("failed", "TransactionLost", 3)
     assert run.error_message.startswith("the database ended its transaction: ")
+
+
+@pytest.fixture
+def breaks_as_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next connection that is opened breaks before Django has told it the time zone."""
+    ready = BaseDatabaseWrapper.init_connection_state
+
+    def breaking(opened: Any) -> None:
+        monkeypatch.setattr(BaseDatabaseWrapper, "init_connection_state", ready)
+        with suppress(DatabaseError), opened.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid(), 5000)")
+        ready(opened)
+        opened.connection.execute("SELECT 1")
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "init_connection_state", breaking)
+
+
+@pytest.mark.usefixtures("breaks_as_it_opens")
+def test_what_is_read_for_a_node_is_read_though_the_connection_breaks_as_it_opens(settings):
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 1.0}
+
+    with elsewhere() as there:
+        assert there(lambda: read(Execution.objects.count)).result(DEADLINE) == 0
+
+
+@pytest.mark.usefixtures("breaks_as_it_opens")
+def test_a_connection_that_broke_as_it_opened_for_one_node_is_none_of_the_next_ones_business():
+    def one_after_another() -> int:
+        with pytest.raises(OperationalError):
+            Group.objects.count()
+        drop_broken_connections()
+        return Group.objects.count()
+
+    with elsewhere() as there:
+        assert there(one_after_another).result(DEADLINE) == 0
 
 
 def test_amid_a_transaction_nothing_is_asked_again():
