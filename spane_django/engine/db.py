@@ -80,10 +80,11 @@ def dedicate(*, by_index: bool = True) -> None:
 
     It lets go of what it has locked when its process falls silent amid a transaction: one that is
     frozen, or cut off from the database, would keep everybody else from taking its nodes back for
-    as long as that lasts.  What is silent for a lease is taken for dead.  It also waits for others
-    no longer than half of that, or of two who fall silent while one waits for the other, the second
-    would only begin to be silent when the first is gone.  PostgreSQL sees to both, and a connection
-    that takes the place of a broken one is told anew.
+    as long as that lasts.  It may be silent for half a lease: another worker, taken for dead after
+    a whole one, may have left nodes behind in the executions that this one has locked.  It also
+    waits for others no longer than half of that, or of two who fall silent while one waits for the
+    other, the second would only begin to be silent when the first is gone.  PostgreSQL sees to
+    both, and a connection that takes the place of a broken one is told anew.
 
     Args:
         by_index: Every statement looks rows up by an index.  While a table is young PostgreSQL
@@ -105,8 +106,8 @@ def dedicate(*, by_index: bool = True) -> None:
 def let_go_when_silent() -> None:
     """Say of the current transaction alone what `dedicate` says of a connection.
 
-    From here on it lets go of what it locks when its process falls silent for a lease, and waits
-    for others no longer than half of that.
+    From here on it lets go of what it locks when its process falls silent for half a lease, and
+    waits for others no longer than half of that.
     """
     if connection().vendor == "postgresql":
         with connection().cursor() as cursor:
@@ -215,9 +216,9 @@ def _is_away(error: Exception) -> bool:
 
 
 def _timeouts(say: str) -> str:
-    lease = int(settings.LEASE_SECONDS * 1_000)
-    silent = f"{say} idle_in_transaction_session_timeout = {lease};"
-    return f"{silent} {say} lock_timeout = {lease // 2};"
+    silent = int(settings.LEASE_SECONDS * 1_000 / 2)
+    amid = f"{say} idle_in_transaction_session_timeout = {silent};"
+    return f"{amid} {say} lock_timeout = {silent // 2};"
 
 
 @receiver(connection_created, dispatch_uid="spane_django.engine.db")

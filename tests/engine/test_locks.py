@@ -256,10 +256,10 @@ def test_a_deadline_that_meets_an_execution_that_has_ended_changes_nothing(machi
     assert (status(key), execution(key).reason) == ("cancelled", "enough")
 
 
-def test_who_falls_silent_amid_a_transaction_holds_up_nobody_for_longer_than_a_lease(
+def test_who_falls_silent_amid_a_transaction_holds_up_nobody_for_longer_than_half_a_lease(
     machine: Machine, settings
 ):
-    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.3, "HEARTBEAT_SECONDS": 0.1}
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.6, "HEARTBEAT_SECONDS": 0.1}
     key = machine.begin({"a": []})
     frozen, thawed = threading.Event(), threading.Event()
 
@@ -285,8 +285,8 @@ def test_who_falls_silent_amid_a_transaction_holds_up_nobody_for_longer_than_a_l
     assert status(key) == "cancelled"
 
 
-def test_a_worker_waits_for_a_lock_no_longer_than_half_a_lease(machine: Machine, settings):
-    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.4, "HEARTBEAT_SECONDS": 0.1}
+def test_a_worker_waits_for_a_lock_no_longer_than_a_quarter_of_a_lease(machine: Machine, settings):
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.8, "HEARTBEAT_SECONDS": 0.1}
     key = machine.begin({"a": []})
 
     def lock() -> None:
@@ -301,22 +301,25 @@ def test_a_worker_waits_for_a_lock_no_longer_than_half_a_lease(machine: Machine,
 
 
 def test_a_transactional_node_that_falls_silent_lets_go_of_its_execution(settings):
-    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.3, "HEARTBEAT_SECONDS": 0.1}
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.6, "HEARTBEAT_SECONDS": 0.1}
 
-    def timeouts() -> tuple[str, str]:
+    def timeouts() -> list[str]:
+        return [shown("idle_in_transaction_session_timeout"), shown("lock_timeout")]
+
+    def amid_and_after() -> tuple[list[str], list[str]]:
         with transaction.atomic():
             let_go_when_silent()
-            amid = shown("idle_in_transaction_session_timeout")
-        return amid, shown("idle_in_transaction_session_timeout")
+            amid = timeouts()
+        return amid, timeouts()
 
     with elsewhere() as there:
-        assert there(timeouts).result(DEADLINE) == ("300ms", "0")
+        assert there(amid_and_after).result(DEADLINE) == (["300ms", "150ms"], ["0", "0"])
 
 
-def test_a_transactional_node_waits_for_its_execution_no_longer_than_half_a_lease(
+def test_a_transactional_node_waits_for_its_execution_no_longer_than_a_quarter_of_a_lease(
     machine: Machine, settings
 ):
-    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.4, "HEARTBEAT_SECONDS": 0.1}
+    settings.SPANE = {**settings.SPANE, "LEASE_SECONDS": 0.8, "HEARTBEAT_SECONDS": 0.1}
     key = machine.begin({"write": []}, types={"write": "write"})
     claims = machine.claim()
 
