@@ -118,8 +118,9 @@ def drop_broken_connections() -> None:
     """Drop this thread's broken connections, as Django does around a request.
 
     None amid a transaction: a node on a thread of its own is in none, one inside a test is.
-    Django's way to the connections takes a while, and most nodes never open one.  It does not say
-    that one was opened if that broke before it was ready, but keeps it.
+    Django's way to the connections takes a while, and most nodes never open one: so a thread keeps
+    its own at hand, and looks at each.  That one was opened is not heard from Django's signal: it
+    is not sent for one that broke before it was ready, which Django keeps nevertheless.
     """
     try:
         mine = _threads.connections

@@ -265,6 +265,7 @@ def test_who_falls_silent_amid_a_transaction_holds_up_nobody_for_longer_than_hal
 
     def lock_and_freeze() -> None:
         dedicate()
+        assert shown("idle_in_transaction_session_timeout") == "300ms"
 
         def silence() -> None:
             statements().lock([key])
@@ -291,6 +292,7 @@ def test_a_worker_waits_for_a_lock_no_longer_than_a_quarter_of_a_lease(machine: 
 
     def lock() -> None:
         dedicate()
+        assert shown("lock_timeout") == "200ms"
         in_transaction(lambda: statements().lock([key]))
 
     with elsewhere() as there, holding(EXECUTION, key):
